@@ -77,9 +77,10 @@ image_of() {
 	kib=$(du -sk --apparent-size "$1" | cut -f1)
 	inodes=$(find "$1" -printf . | wc -c)
 	# Small files round up to a block; extents, directories and inode tables need their share too.
-	kib=$((kib * 106 / 100 + inodes * 3 + 4096))
+	# mke2fs spreads inodes evenly over its groups and may drop some: leave it room.
+	kib=$((kib * 106 / 100 + inodes * 3 + 8192))
 	rm -f "$2"
-	mke2fs -q -t ext4 -O ^has_journal -m 0 -N $((inodes + 64)) -d "$1" "$2" "${kib}k" >/dev/null
+	mke2fs -q -t ext4 -b 4096 -O ^has_journal -m 0 -N $((inodes + inodes / 8 + 1024)) -d "$1" "$2" "${kib}k" >/dev/null
 }
 
 # mount_layers DIR UPPER LOWER...: DIR becomes an overlay (topmost lower first) with what a chroot needs inside.
