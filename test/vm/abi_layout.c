@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/*
+ * abi_layout.c - the layout of every struct of the ABI, nailed down
+ *
+ * Compiled for 32 and for 64 bits, never linked: what does not hold is a compile error. The numbers
+ * are written out here, and not computed, so that a change of the header cannot pass unseen.
+ */
+#include <stddef.h>
+#include <udrv/udrv.h>
+
+#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " has changed its size")
+#define AT(type, member, bytes) \
+	_Static_assert(offsetof(struct type, member) == (bytes), #type "." #member " has moved")
+#define CALL(name, number) _Static_assert((name) == (0xBE00 | (number)), #name " has changed")
+
+CALL(UDRV_IOC_DEVICE_INFO, 0x00);
+CALL(UDRV_IOC_DEVICE_BUS_MASTER, 0x01);
+CALL(UDRV_IOC_DEVICE_RESET, 0x02);
+CALL(UDRV_IOC_REGION_INFO, 0x03);
+CALL(UDRV_IOC_IRQ_SETUP, 0x10);
+CALL(UDRV_IOC_IRQ_INFO, 0x11);
+CALL(UDRV_IOC_IRQ_MASK, 0x12);
+CALL(UDRV_IOC_IRQ_UNMASK, 0x13);
+CALL(UDRV_IOC_IRQ_ATTACH, 0x14);
+CALL(UDRV_IOC_IRQ_DETACH, 0x15);
+CALL(UDRV_IOC_DMA_MASK, 0x20);
+CALL(UDRV_IOC_DMA_ALLOC, 0x21);
+CALL(UDRV_IOC_DMA_FREE, 0x22);
+CALL(UDRV_IOC_DMA_MAP, 0x23);
+CALL(UDRV_IOC_DMA_UNMAP, 0x24);
+CALL(UDRV_IOC_DMA_SYNC, 0x25);
+
+SIZE(udrv_ioc_device_info, 72);
+AT(udrv_ioc_device_info, features, 8);
+AT(udrv_ioc_device_info, state, 16);
+AT(udrv_ioc_device_info, domain, 20);
+AT(udrv_ioc_device_info, bus, 24);
+AT(udrv_ioc_device_info, slot, 25);
+AT(udrv_ioc_device_info, function, 26);
+AT(udrv_ioc_device_info, revision, 27);
+AT(udrv_ioc_device_info, vendor, 28);
+AT(udrv_ioc_device_info, device, 30);
+AT(udrv_ioc_device_info, subsystem_vendor, 32);
+AT(udrv_ioc_device_info, subsystem_device, 34);
+AT(udrv_ioc_device_info, class_code, 36);
+AT(udrv_ioc_device_info, region_count, 40);
+AT(udrv_ioc_device_info, intx_count, 44);
+AT(udrv_ioc_device_info, msi_count, 48);
+AT(udrv_ioc_device_info, msix_count, 52);
+AT(udrv_ioc_device_info, dma_mask_bits, 56);
+AT(udrv_ioc_device_info, iommu_group, 60);
+AT(udrv_ioc_device_info, numa_node, 64);
+AT(udrv_ioc_device_info, reserved, 68);
+
+SIZE(udrv_ioc_device_bus_master, 16);
+AT(udrv_ioc_device_bus_master, enable, 8);
+SIZE(udrv_ioc_device_reset, 8);
+
+SIZE(udrv_ioc_region_info, 56);
+AT(udrv_ioc_region_info, index, 8);
+AT(udrv_ioc_region_info, region_flags, 12);
+AT(udrv_ioc_region_info, offset, 16);
+AT(udrv_ioc_region_info, offset_wc, 24);
+AT(udrv_ioc_region_info, length, 32);
+AT(udrv_ioc_region_info, nomap_offset, 40);
+AT(udrv_ioc_region_info, nomap_length, 48);
+
+SIZE(udrv_irq_record, 24);
+AT(udrv_irq_record, vector, 0);
+AT(udrv_irq_record, count, 4);
+AT(udrv_irq_record, time_ns, 8);
+AT(udrv_irq_record, value, 16);
+
+SIZE(udrv_ioc_irq_setup, 16);
+AT(udrv_ioc_irq_setup, kind, 8);
+AT(udrv_ioc_irq_setup, count, 12);
+
+SIZE(udrv_ioc_irq_info, 40);
+AT(udrv_ioc_irq_info, vector, 8);
+AT(udrv_ioc_irq_info, kind, 12);
+AT(udrv_ioc_irq_info, count, 16);
+AT(udrv_ioc_irq_info, state, 20);
+AT(udrv_ioc_irq_info, linux_irq, 24);
+AT(udrv_ioc_irq_info, pending, 28);
+AT(udrv_ioc_irq_info, total, 32);
+
+SIZE(udrv_ioc_irq_range, 16);
+AT(udrv_ioc_irq_range, vector, 8);
+AT(udrv_ioc_irq_range, count, 12);
+SIZE(udrv_ioc_irq_attach, 16);
+AT(udrv_ioc_irq_attach, vector, 8);
+AT(udrv_ioc_irq_attach, fd, 12);
+
+SIZE(udrv_ioc_dma_mask, 16);
+AT(udrv_ioc_dma_mask, bits, 8);
+SIZE(udrv_ioc_dma_alloc, 40);
+AT(udrv_ioc_dma_alloc, length, 8);
+AT(udrv_ioc_dma_alloc, iova, 16);
+AT(udrv_ioc_dma_alloc, offset, 24);
+AT(udrv_ioc_dma_alloc, handle, 32);
+AT(udrv_ioc_dma_alloc, reserved, 36);
+SIZE(udrv_ioc_dma_handle, 16);
+AT(udrv_ioc_dma_handle, handle, 8);
+SIZE(udrv_dma_segment, 16);
+AT(udrv_dma_segment, length, 8);
+SIZE(udrv_ioc_dma_map, 48);
+AT(udrv_ioc_dma_map, user_addr, 8);
+AT(udrv_ioc_dma_map, length, 16);
+AT(udrv_ioc_dma_map, segments, 24);
+AT(udrv_ioc_dma_map, segment_count, 32);
+AT(udrv_ioc_dma_map, direction, 36);
+AT(udrv_ioc_dma_map, handle, 40);
+AT(udrv_ioc_dma_map, reserved, 44);
+SIZE(udrv_ioc_dma_sync, 32);
+AT(udrv_ioc_dma_sync, handle, 8);
+AT(udrv_ioc_dma_sync, to, 12);
+AT(udrv_ioc_dma_sync, offset, 16);
+AT(udrv_ioc_dma_sync, length, 24);

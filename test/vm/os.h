@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - what tests ask the kernel about: /proc, capabilities, threads that wait
+ *
+ * Nothing here knows of udrv. Failures to ask are failures of the test.
+ */
+#ifndef OS_H
+#define OS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whole small file as a string, without its last newline; -1 and errno. */
+int os_read(const char *path, char *text, size_t size);
+int os_write(const char *path, const char *text);
+
+/* A number behind a name in /proc/self/status (in KiB) and /proc/vmstat (refreshed first). */
+long os_status_kib(const char *name);
+long os_vmstat(const char *name);
+/* Pages that are pinned for DMA by anybody: those ever acquired less those released. */
+long os_pinned_pages(void);
+
+/* Lines of /proc/interrupts that contain a text; the first one is copied to @line. */
+unsigned int os_interrupts(const char *text, char *line, size_t size);
+/* The name behind interrupt @irq there: everything after the counts; false if it is not there. */
+bool os_interrupt_name(unsigned int irq, char *name, size_t size);
+
+uint64_t os_now_ns(void);
+void os_sleep_us(unsigned int us);
+/* Evaluates until it holds or the time is over; its last value. */
+#define OS_WAIT_FOR(condition, ms)                                                                \
+	({                                                                                        \
+		uint64_t os_end = os_now_ns() + (ms) * 1000000ULL;                                \
+		bool os_holds;                                                                    \
+		while (!(os_holds = (condition)) && os_now_ns() < os_end)                         \
+			os_sleep_us(500);                                                         \
+		os_holds;                                                                         \
+	})
+
+/* Give a capability (CAP_*) up, in this thread, for good. */
+void os_drop_capability(unsigned int capability);
+
+pid_t os_gettid(void);
+/* Wait until a thread of this process sleeps inside a system call (SYS_*), or fail after 10 s. */
+void os_wait_blocked(pid_t tid, long call);
+
+/* A thread that says when it runs. */
+struct os_thread {
+	pthread_t thread;
+	pid_t tid;
+	void *(*run)(void *);
+	void *arg;
+};
+void os_thread_start(struct os_thread *thread, void *(*run)(void *), void *arg);
+void *os_thread_join(struct os_thread *thread);
+
+/* Wait for a child: its wait status. CHILD_OK checks that it ended with status 0. */
+int os_wait_child(pid_t pid);
+#define OS_CHILD_OK(pid) CHECK_EQ(os_wait_child(pid), 0)
+
+#define PAGE 4096UL
+
+#endif
