@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+#
+# What the top-level Makefile includes for everything that boots a machine. Each target sees to its own Debian packages.
+
+LAB := test/qemu
+
+.PHONY: check shell bench demo lab lab-deps
+
+lab-deps:
+	@$(LAB)/deps
+
+# Everything: `make check CHECK="--only irq* --kernel 6.1"` for a part of it, see test/run --help.
+check: lab-deps
+	@test/run $(CHECK)
+
+# A root shell on KERNEL (6.1) with the module loaded and devices to play with: `make shell KERNEL=7.3 VM="--iommu lazy"`.
+KERNEL ?= 6.1
+shell: lab-deps
+	@$(LAB)/vm --kernel $(KERNEL) --devices all --shell $(VM)
+
+demo: lab-deps
+	@$(LAB)/demo
+
+bench: lab-deps
+	@test/bench/run $(BENCH)
+
+# Root file systems and kernels only, so that later runs start at once.
+lab: lab-deps
+	@$(LAB)/prepare
