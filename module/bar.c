@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bar.c - base address registers: what is ours, what may be mapped, single accesses
+ *
+ * At probe each BAR is reserved, and it is settled which of its pages a process may map: not those of
+ * the MSI-X table (a write there would aim an interrupt message anywhere), and not a page that the BAR
+ * shares with somebody else's registers. All of it stays reachable by pread/pwrite.
+ *
+ * The hard part is memory types: x86 wants one type for each page frame. Kernel mappings for
+ * pread/pwrite are made page by page, and dropped where a process wants write-combining.
+ */
+#include <linux/io.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include "udrv.h"
+
+/* The MSI-X table and pending-bit array: grow [*first, *end) of @udev's BARs around them. */
+static void bar_exclude(struct udrv_device *udev, u32 location, unsigned int bytes)
+{
+	u32 bir = location & PCI_MSIX_TABLE_BIR;
+	u32 offset = location & PCI_MSIX_TABLE_OFFSET;
+	unsigned long first = offset >> PAGE_SHIFT;
+	unsigned long end = (offset + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	struct udrv_bar *bar;
+
+	if (bir >= UDRV_BARS)
+		return;
+	bar = &udev->bars[bir];
+	if (bar->nomap_pages) {
+		first = min(first, bar->nomap_first);
+		end = max(end, bar->nomap_first + bar->nomap_pages);
+	}
+	bar->nomap_first = first;
+	bar->nomap_pages = end - first;
+}
+
+static void bar_exclude_msix(struct udrv_device *udev)
+{
+	struct pci_dev *pdev = udev->pdev;
+	u32 location;
+
+	if (!pdev->msix_cap)
+		return;
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &location);
+	bar_exclude(udev, location, udev->msix_count * PCI_MSIX_ENTRY_SIZE);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &location);
+	bar_exclude(udev, location, DIV_ROUND_UP(udev->msix_count, 64) * 8);
+}
+
+/* May the (only) page of a BAR shorter than a page be mapped? If nobody else's BAR can come there. */
+static bool bar_own_page(struct udrv_device *udev, unsigned int index)
+{
+	struct udrv_bar *bar = &udev->bars[index];
+	struct resource *tail;
+
+	if (bar->start & ~PAGE_MASK)
+		return false;
+	tail = kzalloc(sizeof(*tail), GFP_KERNEL);
+	if (!tail)
+		return false;
+
+	tail->name = "udrv";
+	tail->start = bar->start + bar->length;
+	tail->end = bar->start + PAGE_SIZE - 1;
+	tail->flags = udev->pdev->resource[index].flags;
+	if (request_resource(udev->pdev->resource[index].parent, tail)) {
+		kfree(tail);
+		return false;
+	}
+	bar->tail = tail;
+	return true;
+}
+
+static void bar_init_one(struct udrv_device *udev, unsigned int index)
+{
+	struct pci_dev *pdev = udev->pdev;
+	struct udrv_bar *bar = &udev->bars[index];
+	unsigned long flags = pci_resource_flags(pdev, index);
+
+	/* Absent, not placed by the firmware, or claimed by another: as if there were none. */
+	if (!pci_resource_len(pdev, index) || (flags & IORESOURCE_UNSET) ||
+	    pci_resource_len(pdev, index) > UDRV_REGION_MAX_BYTES ||
+	    pci_request_region(pdev, index, "udrv"))
+		return;
+
+	bar->start = pci_resource_start(pdev, index);
+	bar->length = pci_resource_len(pdev, index);
+	bar->flags = UDRV_REGION_READ | UDRV_REGION_WRITE;
+	if (flags & IORESOURCE_IO) {
+		bar->flags |= UDRV_REGION_PORT;
+		return;
+	}
+	if (flags & IORESOURCE_PREFETCH)
+		bar->flags |= UDRV_REGION_PREFETCH;
+	if (flags & IORESOURCE_MEM_64)
+		bar->flags |= UDRV_REGION_64BIT;
+	if (bar->length >= PAGE_SIZE && !(bar->start & ~PAGE_MASK))
+		bar->map_length = bar->length & PAGE_MASK;
+	else if (bar->length < PAGE_SIZE && bar_own_page(udev, index))
+		bar->map_length = PAGE_SIZE;
+	if (bar->map_length)
+		bar->flags |= UDRV_REGION_MMAP;
+}
+
+/**
+ * udrv_bar_init() - take the device's BARs
+ * @udev: enabled, its vectors counted
+ * Return: 0
+ */
+int udrv_bar_init(struct udrv_device *udev)
+{
+	unsigned int i;
+
+	for (i = 0; i < UDRV_BARS; i++) {
+		xa_init(&udev->bars[i].io);
+		bar_init_one(udev, i);
+	}
+	bar_exclude_msix(udev);
+	return 0;
+}
+
+static void bar_drop_io(struct udrv_bar *bar, unsigned long first, unsigned long last)
+{
+	void __iomem *io;
+	unsigned long page;
+
+	xa_for_each_range(&bar->io, page, io, first, last) {
+		xa_erase(&bar->io, page);
+		iounmap(io);
+	}
+}
+
+/** udrv_bar_exit() - give them back; no client is left */
+void udrv_bar_exit(struct udrv_device *udev)
+{
+	unsigned int i;
+
+	for (i = 0; i < UDRV_BARS; i++) {
+		struct udrv_bar *bar = &udev->bars[i];
+
+		if (!bar->length)
+			continue;
+		bar_drop_io(bar, 0, ULONG_MAX);
+		xa_destroy(&bar->io);
+		if (bar->tail) {
+			release_resource(bar->tail);
+			kfree(bar->tail);
+		}
+		pci_release_region(udev->pdev, i);
+	}
+}
+
+/** udrv_bar_init_client() - give a client its views of the BARs */
+void udrv_bar_init_client(struct udrv_client *client)
+{
+	unsigned int i, wc;
+
+	for (i = 0; i < UDRV_BARS; i++) {
+		struct udrv_bar *bar = &client->udev->bars[i];
+
+		for (wc = 0; wc < 2; wc++) {
+			struct udrv_area *area = &client->bar_areas[i][wc];
+
+			udrv_area_init(area, client, UDRV_REGION_OFFSET(i) + (wc ? UDRV_REGION_WC : 0),
+				       bar->map_length >> PAGE_SHIFT);
+			area->base_pfn = bar->start >> PAGE_SHIFT;
+		}
+	}
+}
+
+/* ---- single registers ---- */
+
+/* The kernel's mapping of one page of a BAR. bar_sem held for reading: nobody drops it meanwhile. */
+static void __iomem *bar_io(struct udrv_bar *bar, unsigned long page)
+{
+	void __iomem *io = xa_load(&bar->io, page), *other;
+	resource_size_t offset = (resource_size_t)page << PAGE_SHIFT;
+
+	if (io)
+		return io;
+	io = ioremap(bar->start + offset, min_t(resource_size_t, bar->length - offset, PAGE_SIZE));
+	if (!io)
+		return ERR_PTR(-ENOMEM);
+
+	other = xa_cmpxchg(&bar->io, page, NULL, io, GFP_KERNEL_ACCOUNT);
+	if (other) {
+		iounmap(io);
+		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : other;
+	}
+	return io;
+}
+
+static int bar_access_mem(struct udrv_bar *bar, void *value, size_t width, u64 offset, bool write)
+{
+	void __iomem *reg = bar_io(bar, offset >> PAGE_SHIFT);
+
+	if (IS_ERR(reg))
+		return PTR_ERR(reg);
+	reg += offset & ~PAGE_MASK;
+
+	switch (width) {
+	case 1:
+		if (write)
+			writeb(*(u8 *)value, reg);
+		else
+			*(u8 *)value = readb(reg);
+		return 0;
+	case 2:
+		if (write)
+			writew(*(u16 *)value, reg);
+		else
+			*(u16 *)value = readw(reg);
+		return 0;
+	case 4:
+		if (write)
+			writel(*(u32 *)value, reg);
+		else
+			*(u32 *)value = readl(reg);
+		return 0;
+#ifdef CONFIG_64BIT
+	case 8:
+		if (write)
+			writeq(*(u64 *)value, reg);
+		else
+			*(u64 *)value = readq(reg);
+		return 0;
+#endif
+	}
+	return -EINVAL;
+}
+
+static int bar_access_port(struct udrv_bar *bar, void *value, size_t width, u64 offset, bool write)
+{
+	unsigned long port = bar->start + offset;
+
+	switch (width) {
+	case 1:
+		if (write)
+			outb(*(u8 *)value, port);
+		else
+			*(u8 *)value = inb(port);
+		return 0;
+	case 2:
+		if (write)
+			outw(*(u16 *)value, port);
+		else
+			*(u16 *)value = inw(port);
+		return 0;
+	case 4:
+		if (write)
+			outl(*(u32 *)value, port);
+		else
+			*(u32 *)value = inl(port);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/**
+ * udrv_bar_access() - read or write one register
+ * @client: the caller
+ * @index: BAR, below UDRV_BARS
+ * @value: the kernel's copy of the value, @width bytes in the CPU's order
+ * @width: 1, 2, 4 or 8
+ * @offset: in the BAR, with the write-combining bit refused
+ * @write: direction
+ *
+ * Context: process.
+ * Return: @width; -EINVAL no such BAR, misaligned, out of bounds, or a width that ports do not have;
+ * -ENODEV gone.
+ */
+ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, void *value, size_t width,
+			u64 offset, bool write)
+{
+	struct udrv_device *udev = client->udev;
+	struct udrv_bar *bar = &udev->bars[index];
+	int ret;
+
+	down_read(&udev->bar_sem);
+	ret = -ENODEV;
+	if (READ_ONCE(client->ended))
+		goto out;
+
+	/* The offset is checked against the length before anything is subtracted. */
+	ret = -EINVAL;
+	if (offset >= bar->length || width > bar->length - offset || (offset & (width - 1)))
+		goto out;
+
+	if (write)
+		udev->used = true;
+	if (bar->flags & UDRV_REGION_PORT)
+		ret = bar_access_port(bar, value, width, offset, write);
+	else
+		ret = bar_access_mem(bar, value, width, offset, write);
+out:
+	up_read(&udev->bar_sem);
+	return ret ? ret : width;
+}
+
+/* ---- mappings ---- */
+
+static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned long pages)
+{
+	resource_size_t start = bar->start + ((resource_size_t)first << PAGE_SHIFT);
+	resource_size_t length = (resource_size_t)pages << PAGE_SHIFT;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < bar->wc_count; i++)
+		if (start >= bar->wc[i].start &&
+		    start + length <= bar->wc[i].start + bar->wc[i].length)
+			return 0;
+	if (bar->wc_count == ARRAY_SIZE(bar->wc))
+		return -ENOMEM;
+
+	bar_drop_io(bar, first, first + pages - 1);
+	ret = arch_io_reserve_memtype_wc(start, length);
+	if (ret)
+		return ret;
+	bar->wc[bar->wc_count].start = start;
+	bar->wc[bar->wc_count].length = length;
+	bar->wc_count++;
+	return 0;
+}
+
+/**
+ * udrv_bar_mmap_check() - may these pages be mapped, and prepare it
+ * @client: the caller
+ * @index: BAR, below UDRV_BARS
+ * @wc: write-combining
+ * @first: first page
+ * @pages: how many, at least 1
+ *
+ * Context: process, mmap_lock held.
+ * Return: 0; -EINVAL they may not; -ENOMEM too many different write-combining ranges (16).
+ */
+int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
+			unsigned long first, unsigned long pages)
+{
+	struct udrv_device *udev = client->udev;
+	struct udrv_bar *bar = &udev->bars[index];
+	unsigned long map_pages = bar->map_length >> PAGE_SHIFT;
+	int ret = 0;
+
+	if (first >= map_pages || pages > map_pages - first)
+		return -EINVAL;
+	if (first < bar->nomap_first + bar->nomap_pages && bar->nomap_first < first + pages)
+		return -EINVAL;
+
+	/* The writer's side also for @used: a mapping made is a device used. */
+	down_write(&udev->bar_sem);
+	udev->used = true;
+	if (wc)
+		ret = bar_reserve_wc(bar, first, pages);
+	up_write(&udev->bar_sem);
+	return ret;
+}
+
+/** udrv_bar_release_wc() - forget the write-combining ranges: at a client's end, its mappings gone */
+void udrv_bar_release_wc(struct udrv_device *udev)
+{
+	unsigned int i;
+
+	down_write(&udev->bar_sem);
+	for (i = 0; i < UDRV_BARS; i++) {
+		struct udrv_bar *bar = &udev->bars[i];
+
+		while (bar->wc_count) {
+			bar->wc_count--;
+			bar_drop_io(bar, 0, ULONG_MAX);
+			arch_io_free_memtype_wc(bar->wc[bar->wc_count].start,
+						bar->wc[bar->wc_count].length);
+		}
+	}
+	up_write(&udev->bar_sem);
+}
+
+/**
+ * udrv_bar_region_info() - UDRV_IOC_REGION_INFO
+ * @client: the caller
+ * @arg: struct udrv_ioc_region_info
+ */
+int udrv_bar_region_info(struct udrv_client *client, void *arg)
+{
+	struct udrv_ioc_region_info *p = arg;
+	struct udrv_device *udev = client->udev;
+	u32 index = p->index;
+	struct udrv_bar *bar;
+
+	if (p->flags || index >= UDRV_REGION_COUNT)
+		return -EINVAL;
+
+	/* What is not told below is 0. */
+	memset_after(p, 0, index);
+	p->offset = UDRV_REGION_OFFSET(index);
+
+	if (index == UDRV_REGION_CONFIG) {
+		p->region_flags = UDRV_REGION_READ | UDRV_REGION_WRITE;
+		p->length = udev->pdev->cfg_size;
+		return 0;
+	}
+
+	bar = &udev->bars[index];
+	p->region_flags = bar->flags;
+	p->length = bar->length;
+	if (bar->flags & UDRV_REGION_MMAP) {
+		p->offset_wc = p->offset | UDRV_REGION_WC;
+		p->nomap_offset = (u64)bar->nomap_first << PAGE_SHIFT;
+		p->nomap_length = (u64)bar->nomap_pages << PAGE_SHIFT;
+	}
+	return 0;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * client.c - one driver's tenure: what it holds, and how it ends
+ *
+ * A client is made by open and ended once: by the release of its descriptor, or by remove(). The end
+ * is the hard part; its order is fixed (design, "The end of a driver"), and each step says why it
+ * stands where it does. After the end the structure lives on, dead, until its descriptor is closed and
+ * its last mapping is gone.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "udrv.h"
+
+/**
+ * udrv_client_create() - begin a tenure
+ * @udev: the device, which has no client
+ * @file: the descriptor being opened
+ *
+ * Context: process, udev->lock held.
+ * Return: a client with one reference, or an ERR_PTR.
+ */
+struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file)
+{
+	struct udrv_client *client;
+	int ret;
+
+	client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
+	if (!client)
+		return ERR_PTR(-ENOMEM);
+
+	ret = -ENOMEM;
+	client->ones = alloc_page(GFP_KERNEL_ACCOUNT);
+	if (!client->ones)
+		goto err_free;
+	memset(page_address(client->ones), 0xff, PAGE_SIZE);
+
+	/* What an earlier driver chose is not this one's. */
+	client->dma_mask_bits = 32;
+	ret = dma_set_mask_and_coherent(&udev->pdev->dev, DMA_BIT_MASK(32));
+	if (ret)
+		goto err_page;
+
+	kref_init(&client->ref);
+	mutex_init(&client->lock);
+	client->udev = udev;
+	get_device(&udev->dev);
+	client->mapping = file->f_mapping;
+	client->owner = get_pid(task_tgid(current));
+	udrv_irq_init(client);
+	udrv_bar_init_client(client);
+	udrv_dma_init(client);
+	return client;
+
+err_page:
+	__free_page(client->ones);
+err_free:
+	kfree(client);
+	return ERR_PTR(ret);
+}
+
+/**
+ * udrv_client_end() - the end of a driver, however it comes
+ * @client: may have ended before: then nothing happens
+ * @removing: the device is being taken away: mappings are revoked, and nothing may wait for a process
+ *
+ * Pages and charges are given back by client->reap_work, which the caller may wait for.
+ *
+ * Context: process, udev->lock held.
+ */
+void udrv_client_end(struct udrv_client *client, bool removing)
+{
+	struct udrv_device *udev = client->udev;
+
+	lockdep_assert_held(&udev->lock);
+	mutex_lock(&client->lock);
+	if (client->ended)
+		goto out;
+
+	/* 1. Nothing reaches the process any more, and nothing that it calls reaches the device. */
+	mutex_lock(&client->dma_lock);
+	WRITE_ONCE(client->ended, true);
+	mutex_unlock(&client->dma_lock);
+	udrv_irq_silence(client);
+	if (removing)
+		udrv_area_revoke_all(client); /* at release there are no mappings left */
+
+	/* 2. The device starts no more DMA, and what it has started is through. */
+	udrv_pci_set_master(udev, false);
+	client->bus_master = false;
+
+	/* 3. The quiesce program has its place here. 4. Reset, so that its engines stop as well. */
+	udrv_pci_reset_at_end(udev, removing);
+
+	/*
+	 * 5. Interrupt handlers, only now: before, a level line that is still asserted would have had
+	 * nobody who knows how to mask it.
+	 */
+	udrv_irq_end(client);
+
+	/* 6. Upper halves have their place here. 7. and 8. DMA is unmapped, flushed, then freed. */
+	udrv_dma_end(client);
+	udrv_bar_release_wc(udev);
+out:
+	mutex_unlock(&client->lock);
+}
+
+static void client_free(struct kref *ref)
+{
+	struct udrv_client *client = container_of(ref, struct udrv_client, ref);
+
+	udrv_dma_free_client(client);
+	udrv_irq_free(client);
+	put_pid(client->owner);
+	put_device(&client->udev->dev);
+	__free_page(client->ones);
+	kfree(client);
+}
+
+/** udrv_client_put() - drop a reference; the last one, after the end, frees the client */
+void udrv_client_put(struct udrv_client *client)
+{
+	kref_put(&client->ref, client_free);
+}
+
+/**
+ * udrv_client_lock() - take client->lock if the client still lives
+ * @client: the client
+ * Return: 0 with the lock held; -EINTR, -ENODEV without it
+ */
+int udrv_client_lock(struct udrv_client *client)
+{
+	if (mutex_lock_interruptible(&client->lock))
+		return -EINTR;
+	if (client->ended) {
+		mutex_unlock(&client->lock);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/** udrv_client_unlock() - release client->lock */
+void udrv_client_unlock(struct udrv_client *client)
+{
+	mutex_unlock(&client->lock);
+}
+
+/**
+ * udrv_client_bus_master() - UDRV_IOC_DEVICE_BUS_MASTER
+ * @client: the caller
+ * @arg: struct udrv_ioc_device_bus_master
+ */
+int udrv_client_bus_master(struct udrv_client *client, void *arg)
+{
+	struct udrv_ioc_device_bus_master *p = arg;
+	int ret;
+
+	if (p->flags || p->reserved || p->enable > 1)
+		return -EINVAL;
+
+	ret = udrv_client_lock(client);
+	if (ret)
+		return ret;
+	client->udev->used = true;
+	udrv_pci_set_master(client->udev, p->enable);
+	client->bus_master = p->enable;
+	udrv_client_unlock(client);
+	return 0;
+}
+
+/**
+ * udrv_client_reset() - UDRV_IOC_DEVICE_RESET
+ * @client: the caller
+ * @arg: struct udrv_ioc_device_reset
+ */
+int udrv_client_reset(struct udrv_client *client, void *arg)
+{
+	struct udrv_ioc_device_reset *p = arg;
+	int ret;
+
+	if (p->flags)
+		return -EINVAL;
+
+	ret = udrv_client_lock(client);
+	if (ret)
+		return ret;
+	udrv_irq_pause(client);
+	ret = udrv_pci_reset(client);
+	udrv_irq_resume(client);
+	udrv_client_unlock(client);
+	return ret;
+}

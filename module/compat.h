@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compat.h - what differs between the kernels that udrv is built for
+ *
+ * The only file that looks at LINUX_VERSION_CODE. The rest is written for the newest kernel; what an
+ * older one lacks is given here under the new name. The floor is 6.1.
+ */
+#ifndef UDRV_COMPAT_H
+#define UDRV_COMPAT_H
+
+#include <linux/device.h>
+#include <linux/eventfd.h>
+#include <linux/mm.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "udrv needs Linux 6.1 or newer"
+#endif
+
+/* 6.2: struct class takes its devices const. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define UDRV_CLASS_CONST
+#else
+#define UDRV_CLASS_CONST const
+#endif
+
+/* 6.2: a read-only long-term pin breaks copy-on-write by itself; before, only a writing pin did. */
+#define UDRV_PIN_BREAKS_COW (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0))
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+static inline void udrv_eventfd_signal(struct eventfd_ctx *ctx, u64 count)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx, count);
+#else
+	/* One at a time is what is left; more than one is only ever moved over at ATTACH. */
+	while (count--)
+		eventfd_signal(ctx);
+#endif
+}
+
+#endif /* UDRV_COMPAT_H */

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dma.c - what both kinds of DMA share: handles, the mask, accounting, and the end
+ *
+ * A handle names a consistent buffer (dma_consistent.c) or a streaming mapping (dma_streaming.c).
+ * Handles are given out in turn, so that a stale one does not at once name something new. What holds
+ * pages is charged to the process that asked, and is uncharged when the pages go back.
+ *
+ * The hard part is where that may happen: the DMA API may only be called while the device is bound
+ * (under dma_lock, the client not ended), the charge may only be given back where no lock is held
+ * (it takes mmap_lock), and the last reference may be dropped by munmap(). So objects are unmapped in
+ * place, and everything else is left to client->reap_work.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/iommu.h>
+#include <linux/sched/mm.h>
+
+#include "udrv.h"
+
+/* Handles: buffers have the lower range, because theirs are in file offsets too. */
+#define DMA_BUFFER_HANDLES XA_LIMIT(1, UDRV_DMA_ALLOC_MAX_COUNT)
+#define DMA_MAPPING_HANDLES XA_LIMIT(UDRV_DMA_ALLOC_MAX_COUNT + 1, INT_MAX)
+
+/* ---- accounting ---- */
+
+/**
+ * udrv_dma_charge() - charge pages to the current process
+ * @client: the caller; what it still has to give back is waited for before it is refused
+ * @charge: to be filled
+ * @pages: how many
+ *
+ * Context: process, no lock held.
+ * Return: 0; -ENOMEM over RLIMIT_MEMLOCK.
+ */
+int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsigned long pages)
+{
+	struct mm_struct *mm = current->mm;
+	int ret;
+
+	if (!mm)
+		return -EINVAL;
+	ret = account_locked_vm(mm, pages, true);
+	if (ret == -ENOMEM) {
+		flush_work(&client->reap_work);
+		ret = account_locked_vm(mm, pages, true);
+	}
+	if (ret)
+		return ret;
+
+	mmgrab(mm);
+	charge->mm = mm;
+	charge->pages = pages;
+	return 0;
+}
+
+/**
+ * udrv_dma_uncharge() - undo udrv_dma_charge()
+ * @charge: may be empty
+ *
+ * Context: any process, no lock held.
+ */
+void udrv_dma_uncharge(struct udrv_charge *charge)
+{
+	if (!charge->pages)
+		return;
+	account_locked_vm(charge->mm, charge->pages, false);
+	mmdrop(charge->mm);
+	charge->pages = 0;
+}
+
+/* ---- handles ---- */
+
+/**
+ * udrv_dma_insert() - give an object a handle
+ * @client: the caller, dma_lock held
+ * @dma: with @kind set
+ * Return: 0; -ENOSPC none is free; -ENOMEM
+ */
+int udrv_dma_insert(struct udrv_client *client, struct udrv_dma *dma)
+{
+	int ret;
+
+	lockdep_assert_held(&client->dma_lock);
+	if (dma->kind == UDRV_DMA_BUFFER)
+		ret = xa_alloc_cyclic(&client->dma_handles, &dma->handle, dma, DMA_BUFFER_HANDLES,
+				      &client->dma_next_buffer, GFP_KERNEL_ACCOUNT);
+	else
+		ret = xa_alloc_cyclic(&client->dma_handles, &dma->handle, dma, DMA_MAPPING_HANDLES,
+				      &client->dma_next, GFP_KERNEL_ACCOUNT);
+	if (ret == -EBUSY)
+		return -ENOSPC;
+	return min(ret, 0);
+}
+
+/**
+ * udrv_dma_remove() - take an object out of the table
+ * @client: the caller, dma_lock held
+ * @handle: from the user
+ * @kind: what it must name
+ * Return: the object, the caller's now; NULL if there is no such one
+ */
+struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kind)
+{
+	struct udrv_dma *dma;
+
+	lockdep_assert_held(&client->dma_lock);
+	dma = xa_load(&client->dma_handles, handle);
+	if (!dma || dma->kind != kind)
+		return NULL;
+	xa_erase(&client->dma_handles, handle);
+	return dma;
+}
+
+/* ---- giving back ---- */
+
+/**
+ * udrv_dma_reap() - have an object's pages and charge given back, later
+ * @client: whose
+ * @dma: in no table any more, referenced by nobody
+ *
+ * Context: any process context, any lock.
+ */
+void udrv_dma_reap(struct udrv_client *client, struct udrv_dma *dma)
+{
+	spin_lock(&client->reap_lock);
+	list_add_tail(&dma->reap, &client->reap);
+	spin_unlock(&client->reap_lock);
+	queue_work(udrv_wq, &client->reap_work);
+}
+
+static void dma_reap_work(struct work_struct *work)
+{
+	struct udrv_client *client = container_of(work, struct udrv_client, reap_work);
+	struct udrv_dma *dma, *next;
+	LIST_HEAD(list);
+
+	spin_lock(&client->reap_lock);
+	list_splice_init(&client->reap, &list);
+	spin_unlock(&client->reap_lock);
+
+	list_for_each_entry_safe(dma, next, &list, reap) {
+		if (dma->kind == UDRV_DMA_BUFFER)
+			udrv_dma_consistent_reap(client, dma);
+		else
+			udrv_dma_streaming_reap(dma);
+	}
+}
+
+/* ---- the client's life ---- */
+
+/** udrv_dma_init() - a client without DMA */
+void udrv_dma_init(struct udrv_client *client)
+{
+	mutex_init(&client->dma_lock);
+	xa_init_flags(&client->dma_handles, XA_FLAGS_ALLOC);
+	client->dma_next_buffer = 1;
+	client->dma_next = UDRV_DMA_ALLOC_MAX_COUNT + 1;
+	INIT_LIST_HEAD(&client->buffers);
+	INIT_LIST_HEAD(&client->reap);
+	spin_lock_init(&client->reap_lock);
+	INIT_WORK(&client->reap_work, dma_reap_work);
+}
+
+/**
+ * udrv_dma_end() - the last step of the end: unmap, flush, give back
+ * @client: ended, its device quiet, client->lock held
+ *
+ * When it returns the device has nothing mapped, and no buffer holds memory. Pinned pages go back
+ * after that, by the work.
+ */
+void udrv_dma_end(struct udrv_client *client)
+{
+	struct device *dev = &client->udev->pdev->dev;
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct udrv_dma *dma;
+	unsigned long handle;
+	bool unmapped = false;
+
+	mutex_lock(&client->dma_lock);
+	xa_for_each(&client->dma_handles, handle, dma) {
+		if (dma->kind != UDRV_DMA_MAPPING)
+			continue;
+		udrv_dma_streaming_unmap(client, dma);
+		unmapped = true;
+	}
+
+	/* A lazy IOMMU would let the device at the pages a while longer. Once for all of them. */
+	if (unmapped && domain)
+		iommu_flush_iotlb_all(domain);
+
+	xa_for_each(&client->dma_handles, handle, dma) {
+		if (dma->kind != UDRV_DMA_MAPPING)
+			continue;
+		xa_erase(&client->dma_handles, handle);
+		udrv_dma_reap(client, dma);
+	}
+	udrv_dma_consistent_end(client);
+	mutex_unlock(&client->dma_lock);
+}
+
+/** udrv_dma_free_client() - nothing is left; wait for the work, and free the tables */
+void udrv_dma_free_client(struct udrv_client *client)
+{
+	flush_work(&client->reap_work);
+	xa_destroy(&client->dma_handles);
+}
+
+/**
+ * udrv_dma_mask() - UDRV_IOC_DMA_MASK
+ * @client: the caller
+ * @arg: struct udrv_ioc_dma_mask
+ */
+int udrv_dma_mask(struct udrv_client *client, void *arg)
+{
+	struct udrv_ioc_dma_mask *p = arg;
+	struct device *dev = &client->udev->pdev->dev;
+	int ret;
+
+	if (p->flags || p->reserved || p->bits < 24 || p->bits > 64)
+		return -EINVAL;
+
+	ret = udrv_client_lock(client);
+	if (ret)
+		return ret;
+	mutex_lock(&client->dma_lock);
+	/* What is mapped already may lie above the new mask. */
+	if (!xa_empty(&client->dma_handles) || !list_empty(&client->buffers))
+		ret = -EBUSY;
+	else if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(p->bits)))
+		ret = -EOPNOTSUPP;
+	else
+		client->dma_mask_bits = p->bits;
+	mutex_unlock(&client->dma_lock);
+	udrv_client_unlock(client);
+	return ret;
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * irq.c - interrupts as something that a process reads
+ *
+ * Owns the fast path: the handlers of INTx, MSI and MSI-X, the counts, and the ways to hear of them
+ * (read, poll, signal, eventfd). Setting vectors up and taking them down is irq_setup.c's. A vector's count is raised in the hard interrupt handler and taken by a reader,
+ * both under the vector's lock, so none is lost and none is counted twice.
+ *
+ * The hard part is INTx. The line is shared and level-triggered: the handler must tell whether its own
+ * device asserts it, and mask the device before it returns, for the process will not have acknowledged
+ * it by then. It is armed again by waiting: a read or poll that finds nothing pending. If the device
+ * asserts the line at that moment, that is an interrupt, taken without one being delivered.
+ */
+#include <linux/eventfd.h>
+#include <linux/interrupt.h>
+#include <linux/ktime.h>
+#include <linux/uaccess.h>
+
+#include "irq.h"
+
+/* Records copied out at a time. */
+#define IRQ_BATCH 8U
+
+/* ---- one vector ---- */
+
+/* An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock. */
+static void vector_fire(struct udrv_vector *v)
+{
+	lockdep_assert_held(&v->lock);
+	v->total++;
+	if (v->eventfd) {
+		udrv_eventfd_signal(v->eventfd, 1);
+		return;
+	}
+	if (!v->pending++) {
+		v->time_ns = ktime_get_ns();
+		set_bit(v->index, v->irq->pending);
+	}
+}
+
+/* Take what is pending. Return false if there was nothing. */
+static bool vector_take(struct udrv_vector *v, struct udrv_irq_record *record, u64 *total)
+{
+	unsigned long flags;
+	u64 count;
+
+	spin_lock_irqsave(&v->lock, flags);
+	count = min_t(u64, v->pending, U32_MAX);
+	record->vector = v->index;
+	record->count = count;
+	record->time_ns = v->time_ns;
+	record->value = 0;
+	*total = v->total;
+	v->pending -= count;
+	if (!v->pending)
+		clear_bit(v->index, v->irq->pending);
+	spin_unlock_irqrestore(&v->lock, flags);
+	return count;
+}
+
+/* The reader's buffer was bad: what was taken is pending again. */
+static void vector_give_back(struct udrv_vector *v, const struct udrv_irq_record *record)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	v->pending += record->count;
+	v->time_ns = record->time_ns;
+	set_bit(v->index, v->irq->pending);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/**
+ * udrv_irq_wake() - wake whoever waits for interrupts
+ * @irq: the table
+ *
+ * Context: any, no vector's lock held.
+ */
+void udrv_irq_wake(struct udrv_irq *irq)
+{
+	/* Pairs with the barrier in prepare_to_wait(): a sleeper sees the bit, or we see the sleeper. */
+	if (wq_has_sleeper(&irq->wait))
+		wake_up_interruptible_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
+	kill_fasync(&irq->fasync, SIGIO, POLL_IN);
+}
+
+/* ---- INTx ---- */
+
+/*
+ * Like pci_check_and_mask_intx(), but serialised with our other writers of PCI_COMMAND, and not taking
+ * the all-ones of an absent device for an interrupt.
+ */
+static bool intx_mask_if_pending(struct udrv_device *udev)
+{
+	bool pending = false;
+	u32 dword;
+
+	spin_lock(&udev->command_lock);
+	pci_read_config_dword(udev->pdev, PCI_COMMAND, &dword);
+	if (!PCI_POSSIBLE_ERROR(dword) && (dword & ((u32)PCI_STATUS_INTERRUPT << 16))) {
+		pending = true;
+		pci_write_config_word(udev->pdev, PCI_COMMAND,
+				      (u16)dword | PCI_COMMAND_INTX_DISABLE);
+	}
+	spin_unlock(&udev->command_lock);
+	return pending;
+}
+
+/* The other way round: the bit is set; clear it unless that would interrupt at once. */
+static enum { INTX_UNMASKED, INTX_PENDING, INTX_ABSENT }
+intx_unmask_unless_pending(struct udrv_device *udev)
+{
+	int state;
+	u32 dword;
+
+	spin_lock(&udev->command_lock);
+	pci_read_config_dword(udev->pdev, PCI_COMMAND, &dword);
+	if (PCI_POSSIBLE_ERROR(dword)) {
+		state = INTX_ABSENT;
+	} else if (dword & ((u32)PCI_STATUS_INTERRUPT << 16)) {
+		state = INTX_PENDING;
+	} else {
+		state = INTX_UNMASKED;
+		pci_write_config_word(udev->pdev, PCI_COMMAND,
+				      (u16)dword & ~PCI_COMMAND_INTX_DISABLE);
+	}
+	spin_unlock(&udev->command_lock);
+	return state;
+}
+
+/**
+ * udrv_irq_intx_disable() - set the interrupt disable bit, whatever the device's state
+ * @udev: the device; may be absent: then there is nothing to mask
+ */
+void udrv_irq_intx_disable(struct udrv_device *udev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&udev->command_lock, flags);
+	pci_intx(udev->pdev, 0);
+	spin_unlock_irqrestore(&udev->command_lock, flags);
+}
+
+/**
+ * udrv_irq_intx_mask() - mask INTx, if it is not masked
+ * @v: vector 0, locked
+ */
+void udrv_irq_intx_mask(struct udrv_vector *v)
+{
+	lockdep_assert_held(&v->lock);
+	if (v->masked)
+		return;
+	if (v->irq->intx_disint)
+		udrv_irq_intx_disable(irq_client(v->irq)->udev);
+	else
+		disable_irq_nosync(v->linux_irq);
+	v->masked = true;
+}
+
+/**
+ * udrv_irq_intx_arm() - unmask INTx, or find its interrupt pending
+ * @v: vector 0, locked
+ *
+ * Does nothing at the client's end. While a reset runs it is remembered, and done afterwards.
+ *
+ * Return: true if an interrupt was found (and recorded: wake the waiters after unlocking).
+ */
+bool udrv_irq_intx_arm(struct udrv_vector *v)
+{
+	struct udrv_irq *irq = v->irq;
+
+	lockdep_assert_held(&v->lock);
+	if (!v->masked || READ_ONCE(irq_client(irq)->ended))
+		return false;
+	if (irq->paused) {
+		irq->arm_at_resume = true;
+		return false;
+	}
+	if (!irq->intx_disint) {
+		v->masked = false;
+		enable_irq(v->linux_irq);
+		return false;
+	}
+
+	switch (intx_unmask_unless_pending(irq_client(irq)->udev)) {
+	case INTX_UNMASKED:
+		v->masked = false;
+		return false;
+	case INTX_PENDING:
+		vector_fire(v);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/** udrv_irq_intx_handler() - the hard interrupt handler of INTx; @data is vector 0 */
+irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
+{
+	struct udrv_vector *v = data;
+	struct udrv_irq *irq = v->irq;
+
+	spin_lock(&v->lock);
+	/* Masked: it is a neighbour's, whatever our status bit says. */
+	if (v->masked || (irq->intx_disint && !intx_mask_if_pending(irq_client(irq)->udev))) {
+		spin_unlock(&v->lock);
+		return IRQ_NONE;
+	}
+	if (!irq->intx_disint)
+		disable_irq_nosync(linux_irq);
+	v->masked = true;
+	vector_fire(v);
+	spin_unlock(&v->lock);
+
+	udrv_irq_wake(irq);
+	return IRQ_HANDLED;
+}
+
+/* A waiter found nothing. Arm INTx. Return true if there is something now. */
+static bool irq_arm(struct udrv_irq *irq)
+{
+	struct udrv_vector *v = irq->vectors;
+	unsigned long flags;
+	bool fired = false;
+
+	if (READ_ONCE(irq->kind) != UDRV_IRQ_INTX)
+		return false;
+
+	spin_lock_irqsave(&v->lock, flags);
+	/* With an eventfd the waiter hears of nothing; and IRQ_SETUP may just have come and gone. */
+	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd)
+		fired = udrv_irq_intx_arm(v);
+	spin_unlock_irqrestore(&v->lock, flags);
+
+	if (fired)
+		udrv_irq_wake(irq); /* the other waiters */
+	return fired;
+}
+
+/* ---- MSI and MSI-X ---- */
+
+/** udrv_irq_msi_handler() - the hard interrupt handler of MSI and MSI-X; @data is the vector */
+irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data)
+{
+	struct udrv_vector *v = data;
+
+	spin_lock(&v->lock);
+	vector_fire(v);
+	spin_unlock(&v->lock);
+
+	udrv_irq_wake(v->irq);
+	return IRQ_HANDLED;
+}
+
+/* ---- waiting ---- */
+
+static bool irq_pending(const struct udrv_irq *irq)
+{
+	return irq->pending && !bitmap_empty(irq->pending, irq->capacity);
+}
+
+static unsigned int irq_collect(struct udrv_irq *irq, struct udrv_irq_record *records,
+				unsigned int room)
+{
+	unsigned int filled = 0, i;
+	u64 total;
+
+	for_each_set_bit(i, irq->pending, irq->capacity) {
+		if (filled == room)
+			break;
+		if (vector_take(&irq->vectors[i], &records[filled], &total))
+			filled++;
+	}
+	return filled;
+}
+
+static ssize_t irq_read_total(struct udrv_irq *irq, char __user *buf)
+{
+	struct udrv_irq_record record;
+	u64 total;
+	u32 total32;
+
+	if (!test_bit(0, irq->pending) || !vector_take(&irq->vectors[0], &record, &total))
+		return 0;
+	total32 = total;
+	if (put_user(total32, (u32 __user *)buf)) {
+		vector_give_back(&irq->vectors[0], &record);
+		return -EFAULT;
+	}
+	return sizeof(total32);
+}
+
+static ssize_t irq_read_records(struct udrv_irq *irq, char __user *buf, size_t room)
+{
+	struct udrv_irq_record records[IRQ_BATCH];
+	size_t done = 0;
+	unsigned int n, i;
+
+	while (room > done) {
+		n = irq_collect(irq, records, min_t(size_t, room - done, IRQ_BATCH));
+		if (!n)
+			break;
+		if (copy_to_user(buf + done * sizeof(*records), records, n * sizeof(*records))) {
+			for (i = 0; i < n; i++)
+				vector_give_back(&irq->vectors[records[i].vector], &records[i]);
+			if (!done)
+				return -EFAULT;
+			break;
+		}
+		done += n;
+		if (n < IRQ_BATCH)
+			break;
+	}
+	return done * sizeof(*records);
+}
+
+/**
+ * udrv_irq_read() - read() at position 0
+ * @client: the caller
+ * @buf: where records go
+ * @bytes: room: 4 for vector 0's total, else at least one record
+ * @nonblock: do not wait
+ *
+ * Context: process, no lock held.
+ * Return: bytes; -EINVAL bad size, -EAGAIN, -ERESTARTSYS, -EFAULT (nothing is lost), -ENODEV; what
+ * setting up the default vector returned.
+ */
+ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes, bool nonblock)
+{
+	struct udrv_irq *irq = &client->irq;
+	bool total = bytes == sizeof(u32);
+	unsigned int setups = 0;
+	bool armed = false;
+	ssize_t ret;
+
+	if (!total && bytes < sizeof(struct udrv_irq_record))
+		return -EINVAL;
+
+	for (;;) {
+		if (READ_ONCE(client->ended))
+			return -ENODEV;
+		/* Pairs with irq_configure(): what is set up is there to be used. */
+		if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE) {
+			ret = udrv_irq_setup_default(client);
+			if (ret)
+				return ret;
+		}
+
+		if (total)
+			ret = irq_read_total(irq, buf);
+		else
+			ret = irq_read_records(irq, buf, bytes / sizeof(struct udrv_irq_record));
+		if (ret)
+			return ret;
+
+		/*
+		 * Arm once for each call and set-up: a second reader that wakes up empty-handed must
+		 * not arm under the feet of the first, who has yet to acknowledge its interrupt.
+		 */
+		if (!armed || setups != READ_ONCE(irq->setups)) {
+			setups = READ_ONCE(irq->setups);
+			armed = true;
+			if (irq_arm(irq))
+				continue;
+		}
+		if (nonblock)
+			return -EAGAIN;
+		ret = wait_event_interruptible(irq->wait,
+					       (total ? test_bit(0, irq->pending) : irq_pending(irq)) ||
+					       READ_ONCE(client->ended) ||
+					       READ_ONCE(irq->setups) != setups);
+		if (ret)
+			return ret;
+	}
+}
+
+/**
+ * udrv_irq_poll() - poll(), epoll, select
+ * @client: the caller
+ * @file: its descriptor
+ * @wait: the poll table
+ */
+__poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table *wait)
+{
+	struct udrv_irq *irq = &client->irq;
+
+	poll_wait(file, &irq->wait, wait);
+	if (READ_ONCE(client->ended))
+		return EPOLLHUP;
+	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE && udrv_irq_setup_default(client))
+		return READ_ONCE(client->ended) ? EPOLLHUP : EPOLLERR;
+	if (irq_pending(irq) || irq_arm(irq))
+		return EPOLLIN | EPOLLRDNORM;
+	return 0;
+}
