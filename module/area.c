@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * area.c - mappings: what lies behind each page, and how it is taken away
+ * Mappings: what lies behind each page, and how it is taken away
  *
- * BARs and consistent buffers are mapped alike: mmap() finds an area, pages are inserted on fault, and
- * revocation unmaps them and lets later faults find a page of all-ones. No process ever gets SIGBUS
- * for a device that went away. Mappings may be split, moved and unmapped in parts: an area is found by
- * the mapping's file offset, which all those keep.
+ * BARs and consistent buffers are mapped alike: mmap() finds an area, pages are inserted on fault,
+ * and revocation unmaps them and lets later faults find a page of all-ones. No process ever gets
+ * SIGBUS for a device that went away. Mappings may be split, moved and unmapped in parts: an area
+ * is found by the mapping's file offset, which all those keep.
  *
- * The hard part is the race of a fault with revocation: the fault handler looks at client->revoked and
- * inserts under bar_sem; revocation sets it under bar_sem held for writing, and unmaps afterwards.
+ * The hard part is the race of a fault with revocation: the fault handler looks at client->revoked
+ * and inserts under bar_sem; revocation sets it under bar_sem held for writing, and unmaps
+ * afterwards.
  */
 #include <linux/dma-map-ops.h>
 #include <linux/mm.h>
 
 #include "udrv.h"
 
-/* Pages put in place by one fault: a ring or a register block costs one fault, not one for each page. */
+/*
+ * Pages put in place by one fault: a ring or a register block costs one fault, not one for each
+ * page.
+ */
 #define AREA_FAULT_PAGES 512UL
 
 static bool area_is_buffer(const struct udrv_area *area)
@@ -183,7 +187,8 @@ void udrv_area_init(struct udrv_area *area, struct udrv_client *client, u64 offs
  * udrv_area_revoke_all() - take all of a client's mappings away, for good
  * @client: whose
  *
- * When it returns no process reaches the device or its buffers; what is touched later reads all-ones.
+ * When it returns no process reaches the device or its buffers; what is touched later reads
+ * all-ones.
  *
  * Context: process, client->lock held. Waits for no process.
  */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bar.c - base address registers: what is ours, what may be mapped, single accesses
+ * Base address registers: what is ours, what may be mapped, single accesses
  *
- * At probe each BAR is reserved, and it is settled which of its pages a process may map: not those of
- * the MSI-X table (a write there would aim an interrupt message anywhere), and not a page that the BAR
- * shares with somebody else's registers. All of it stays reachable by pread/pwrite.
+ * At probe each BAR is reserved, and it is settled which of its pages a process may map: not those
+ * of the MSI-X table (a write there would aim an interrupt message anywhere), and not a page that
+ * the BAR shares with somebody else's registers. All of it stays reachable by pread/pwrite.
  *
  * The hard part is memory types: x86 wants one type for each page frame. Kernel mappings for
  * pread/pwrite are made page by page, and dropped where a process wants write-combining.
@@ -48,7 +48,9 @@ static void bar_exclude_msix(struct udrv_device *udev)
 	bar_exclude(udev, location, DIV_ROUND_UP(udev->msix_count, 64) * 8);
 }
 
-/* May the (only) page of a BAR shorter than a page be mapped? If nobody else's BAR can come there. */
+/*
+ * May the (only) page of a BAR shorter than a page be mapped? If nobody else's BAR can come there.
+ */
 static bool bar_own_page(struct udrv_device *udev, unsigned int index)
 {
 	struct udrv_bar *bar = &udev->bars[index];
@@ -122,12 +124,12 @@ int udrv_bar_init(struct udrv_device *udev)
 
 static void bar_drop_io(struct udrv_bar *bar, unsigned long first, unsigned long last)
 {
-	void __iomem *io;
 	unsigned long page;
+	void *entry;
 
-	xa_for_each_range(&bar->io, page, io, first, last) {
+	xa_for_each_range(&bar->io, page, entry, first, last) {
 		xa_erase(&bar->io, page);
-		iounmap(io);
+		iounmap((__force void __iomem *)entry);
 	}
 }
 
@@ -161,9 +163,9 @@ void udrv_bar_init_client(struct udrv_client *client)
 
 		for (wc = 0; wc < 2; wc++) {
 			struct udrv_area *area = &client->bar_areas[i][wc];
+			u64 offset = UDRV_REGION_OFFSET(i) + (wc ? UDRV_REGION_WC : 0);
 
-			udrv_area_init(area, client, UDRV_REGION_OFFSET(i) + (wc ? UDRV_REGION_WC : 0),
-				       bar->map_length >> PAGE_SHIFT);
+			udrv_area_init(area, client, offset, bar->map_length >> PAGE_SHIFT);
 			area->base_pfn = bar->start >> PAGE_SHIFT;
 		}
 	}
@@ -171,22 +173,25 @@ void udrv_bar_init_client(struct udrv_client *client)
 
 /* ---- single registers ---- */
 
-/* The kernel's mapping of one page of a BAR. bar_sem held for reading: nobody drops it meanwhile. */
+/*
+ * The kernel's mapping of one page of a BAR. bar_sem held for reading: nobody drops it meanwhile.
+ */
 static void __iomem *bar_io(struct udrv_bar *bar, unsigned long page)
 {
-	void __iomem *io = xa_load(&bar->io, page), *other;
 	resource_size_t offset = (resource_size_t)page << PAGE_SHIFT;
+	void *entry = xa_load(&bar->io, page);
+	void __iomem *io;
 
-	if (io)
-		return io;
+	if (entry)
+		return (__force void __iomem *)entry;
 	io = ioremap(bar->start + offset, min_t(resource_size_t, bar->length - offset, PAGE_SIZE));
 	if (!io)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 
-	other = xa_cmpxchg(&bar->io, page, NULL, io, GFP_KERNEL_ACCOUNT);
-	if (other) {
+	entry = xa_cmpxchg(&bar->io, page, NULL, (__force void *)io, GFP_KERNEL_ACCOUNT);
+	if (entry) {
 		iounmap(io);
-		return xa_is_err(other) ? ERR_PTR(xa_err(other)) : other;
+		io = xa_is_err(entry) ? NULL : (__force void __iomem *)entry;
 	}
 	return io;
 }
@@ -195,8 +200,8 @@ static int bar_access_mem(struct udrv_bar *bar, void *value, size_t width, u64 o
 {
 	void __iomem *reg = bar_io(bar, offset >> PAGE_SHIFT);
 
-	if (IS_ERR(reg))
-		return PTR_ERR(reg);
+	if (!reg)
+		return -ENOMEM;
 	reg += offset & ~PAGE_MASK;
 
 	switch (width) {
@@ -266,9 +271,8 @@ static int bar_access_port(struct udrv_bar *bar, void *value, size_t width, u64 
  * @offset: in the BAR, with the write-combining bit refused
  * @write: direction
  *
- * Context: process.
- * Return: @width; -EINVAL no such BAR, misaligned, out of bounds, or a width that ports do not have;
- * -ENODEV gone.
+ * Context: process. Return: @width; -EINVAL no such BAR, misaligned, out of bounds, or a width that
+ * ports do not have; -ENODEV gone.
  */
 ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, void *value, size_t width,
 			u64 offset, bool write)
@@ -357,7 +361,7 @@ int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 	return ret;
 }
 
-/** udrv_bar_release_wc() - forget the write-combining ranges: at a client's end, its mappings gone */
+/** udrv_bar_release_wc() - forget the write-combining ranges: a client's mappings are gone */
 void udrv_bar_release_wc(struct udrv_device *udev)
 {
 	unsigned int i;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cdev.c - the class, the nodes, and what each file operation comes down to
+ * The class, the nodes, and what each file operation comes down to
  *
- * Owns the way from a file descriptor to a client, and nothing else: each operation is passed to the
- * file that owns the noun. pread and pwrite are told apart by the file position (see udrv.h for the
- * layout): 0 is the interrupt, a region's range is a register. A node cannot seek, so that a plain
- * read() is always at 0.
+ * Owns the way from a file descriptor to a client, and nothing else: each operation is passed to
+ * the file that owns the noun. pread and pwrite are told apart by the file position (see udrv.h for
+ * the layout): 0 is the interrupt, a region's range is a register. A node cannot seek, so that a
+ * plain read() is always at 0.
  */
 #include <linux/idr.h>
 #include <linux/module.h>
@@ -64,7 +64,9 @@ static int udrv_cdev_release(struct inode *inode, struct file *file)
 		udev->client = NULL;
 	mutex_unlock(&udev->lock);
 
-	/* Who closes finds its limits as they were. Not under the lock: it waits for an mmap_lock. */
+	/*
+	 * Who closes finds its limits as they were. Not under the lock: it waits for an mmap_lock.
+	 */
 	flush_work(&client->reap_work);
 	udrv_client_put(client);
 	return 0;
@@ -186,13 +188,14 @@ static DEVICE_ATTR_RO(irq);
 static ssize_t interrupts_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct udrv_device *udev = to_udev(dev);
+	unsigned int count, i;
 	u64 total = 0;
-	unsigned int i;
 
 	mutex_lock(&udev->lock);
-	if (udev->client)
-		for (i = 0; i < READ_ONCE(udev->client->irq.count); i++)
-			total += READ_ONCE(udev->client->irq.vectors[i].total);
+	/* Pairs with irq_configure(): as many vectors are there. */
+	count = udev->client ? smp_load_acquire(&udev->client->irq.count) : 0;
+	for (i = 0; i < count; i++)
+		total += READ_ONCE(udev->client->irq.vectors[i].total);
 	mutex_unlock(&udev->lock);
 	return sysfs_emit(buf, "%llu\n", total);
 }

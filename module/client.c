@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * client.c - one driver's tenure: what it holds, and how it ends
+ * One driver's tenure: what it holds, and how it ends
  *
- * A client is made by open and ended once: by the release of its descriptor, or by remove(). The end
- * is the hard part; its order is fixed (design, "The end of a driver"), and each step says why it
- * stands where it does. After the end the structure lives on, dead, until its descriptor is closed and
- * its last mapping is gone.
+ * A client is made by open and ended once: by the release of its descriptor, or by remove(). The
+ * end is the hard part; its order is fixed (design, "The end of a driver"), and each step says why
+ * it stands where it does. After the end the structure lives on, dead, until its descriptor is
+ * closed and its last mapping is gone.
  */
 #include <linux/dma-mapping.h>
 #include <linux/pid.h>
@@ -64,7 +64,8 @@ err_free:
 /**
  * udrv_client_end() - the end of a driver, however it comes
  * @client: may have ended before: then nothing happens
- * @removing: the device is being taken away: mappings are revoked, and nothing may wait for a process
+ * @removing: the device is being taken away: mappings are revoked, and nothing may wait for a
+ *	process
  *
  * Pages and charges are given back by client->reap_work, which the caller may wait for.
  *
@@ -95,8 +96,8 @@ void udrv_client_end(struct udrv_client *client, bool removing)
 	udrv_pci_reset_at_end(udev, removing);
 
 	/*
-	 * 5. Interrupt handlers, only now: before, a level line that is still asserted would have had
-	 * nobody who knows how to mask it.
+	 * 5. Interrupt handlers, only now: before, a level line that is still asserted would have
+	 * had nobody who knows how to mask it.
 	 */
 	udrv_irq_end(client);
 

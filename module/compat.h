@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - what differs between the kernels that udrv is built for
+ * What differs between the kernels that udrv is built for
  *
- * The only file that looks at LINUX_VERSION_CODE. The rest is written for the newest kernel; what an
- * older one lacks is given here under the new name. The floor is 6.1.
+ * The only file that looks at LINUX_VERSION_CODE. The rest is written for the newest kernel; what
+ * an older one lacks is given here under the new name. The floor is 6.1.
  */
 #ifndef UDRV_COMPAT_H
 #define UDRV_COMPAT_H

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * config.c - config space: all of it to read, an allow-list to write
+ * Config space: all of it to read, an allow-list to write
  *
  * What a driver may write is a table by capability. It leaves out all that would change where the
  * device lies (BARs), what it may reach (bus mastering, ATS, PASID, SR-IOV, payload sizes), how it
- * interrupts (MSI, MSI-X, INTx disable), how it is powered or reset: those are the kernel's, or have
- * calls of their own. A capability that is not listed is read-only.
+ * interrupts (MSI, MSI-X, INTx disable), how it is powered or reset: those are the kernel's, or
+ * have calls of their own. A capability that is not listed is read-only.
  *
- * The hard part is write-1-to-clear bits: a merge of old and new must never write back a 1 that nobody
- * meant. So they are known separately, also where they may not be written.
+ * The hard part is write-1-to-clear bits: a merge of old and new must never write back a 1 that
+ * nobody meant. So they are known separately, also where they may not be written.
  */
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -106,7 +106,9 @@ int udrv_config_init(struct udrv_device *udev)
 		return -ENOMEM;
 	}
 
-	/* First what claims most; what follows does not take away. The chain's length is bounded. */
+	/*
+	 * First what claims most; what follows does not take away. The chain's length is bounded.
+	 */
 	cap = pci_find_capability(pdev, PCI_CAP_ID_VNDR);
 	for (count = 0; cap && count < 48; count++) {
 		config_allow_vendor(udev, cap);

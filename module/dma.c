@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma.c - what both kinds of DMA share: handles, the mask, accounting, and the end
+ * What both kinds of DMA share: handles, the mask, accounting, and the end
  *
  * A handle names a consistent buffer (dma_consistent.c) or a streaming mapping (dma_streaming.c).
- * Handles are given out in turn, so that a stale one does not at once name something new. What holds
- * pages is charged to the process that asked, and is uncharged when the pages go back.
+ * Handles are given out in turn, so that a stale one does not at once name something new. What
+ * holds pages is charged to the process that asked, and is uncharged when the pages go back.
  *
  * The hard part is where that may happen: the DMA API may only be called while the device is bound
  * (under dma_lock, the client not ended), the charge may only be given back where no lock is held
- * (it takes mmap_lock), and the last reference may be dropped by munmap(). So objects are unmapped in
- * place, and everything else is left to client->reap_work.
+ * (it takes mmap_lock), and the last reference may be dropped by munmap(). So objects are unmapped
+ * in place, and everything else is left to client->reap_work.
  */
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>

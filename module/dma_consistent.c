@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma_consistent.c - buffers that CPU and device share without sync
+ * Buffers that CPU and device share without sync
  *
- * A buffer is referenced by its handle and by each of its mappings; its memory goes back when the last
- * of them is gone, or at the client's end, whichever is first. In the second case the structure stays
- * for its mappings, which have been revoked and show all-ones.
+ * A buffer is referenced by its handle and by each of its mappings; its memory goes back when the
+ * last of them is gone, or at the client's end, whichever is first. In the second case the
+ * structure stays for its mappings, which have been revoked and show all-ones.
  */
 #include <linux/dma-mapping.h>
 #include <linux/slab.h>
@@ -157,7 +157,10 @@ int udrv_dma_alloc(struct udrv_client *client, void *arg)
 	mutex_lock(&client->dma_lock);
 	ret = buffer_set_up(client, buffer);
 	if (!ret) {
-		/* Told under the lock: as soon as it is dropped, another thread may free the handle. */
+		/*
+		 * Told under the lock: as soon as it is dropped, another thread may free the
+		 * handle.
+		 */
 		p->length = buffer->bytes;
 		p->iova = buffer->iova;
 		p->handle = buffer->dma.handle;

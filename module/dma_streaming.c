@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma_streaming.c - the process's own memory, mapped for the device
+ * The process's own memory, mapped for the device
  *
- * Pin, charge, map, tell; and back. The sg table is all that is kept: it says which pages to unpin and
- * which device addresses to sync, and a mapping of one page keeps it inline.
+ * Pin, charge, map, tell; and back. The sg table is all that is kept: it says which pages to unpin
+ * and which device addresses to sync, and a mapping of one page keeps it inline.
  *
- * The hard parts: pages must be pinned such that the device and the process see the same memory ever
- * after (pin_flags below), and no lock of ours is held while user memory is faulted in.
+ * The hard parts: pages must be pinned such that the device and the process see the same memory
+ * ever after (pin_flags below), and no lock of ours is held while user memory is faulted in.
  */
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>

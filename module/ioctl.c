@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioctl.c - one table: call -> size, handler
+ * One table: call -> size, handler
  *
- * The only place that copies a call's struct in and out. A handler gets the kernel's own copy, once and
- * whole, so no user value is read twice. A struct may be longer or shorter than ours (uapi/udrv/udrv.h).
- * A result that cannot be copied out is undone: the caller could not know what it has.
+ * The only place that copies a call's struct in and out. A handler gets the kernel's own copy, once
+ * and whole, so no user value is read twice. A struct may be longer or shorter than ours
+ * (uapi/udrv/udrv.h). A result that cannot be copied out is undone: the caller could not know what
+ * it has.
  */
 #include <linux/uaccess.h>
 

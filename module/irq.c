@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * irq.c - interrupts as something that a process reads
+ * Interrupts as something that a process reads
  *
  * Owns the fast path: the handlers of INTx, MSI and MSI-X, the counts, and the ways to hear of them
- * (read, poll, signal, eventfd). Setting vectors up and taking them down is irq_setup.c's. A vector's count is raised in the hard interrupt handler and taken by a reader,
- * both under the vector's lock, so none is lost and none is counted twice.
+ * (read, poll, signal, eventfd). Setting vectors up and taking them down is irq_setup.c's. A
+ * vector's count is raised in the hard interrupt handler and taken by a reader, both under the
+ * vector's lock, so none is lost and none is counted twice.
  *
- * The hard part is INTx. The line is shared and level-triggered: the handler must tell whether its own
- * device asserts it, and mask the device before it returns, for the process will not have acknowledged
- * it by then. It is armed again by waiting: a read or poll that finds nothing pending. If the device
- * asserts the line at that moment, that is an interrupt, taken without one being delivered.
+ * The hard part is INTx. The line is shared and level-triggered: the handler must tell whether its
+ * own device asserts it, and mask the device before it returns, for the process will not have
+ * acknowledged it by then. It is armed again by waiting: a read or poll that finds nothing pending.
+ * If the device asserts the line at that moment, that is an interrupt, taken without one being
+ * delivered.
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
@@ -23,7 +25,9 @@
 
 /* ---- one vector ---- */
 
-/* An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock. */
+/*
+ * An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock.
+ */
 static void vector_fire(struct udrv_vector *v)
 {
 	lockdep_assert_held(&v->lock);
@@ -78,7 +82,10 @@ static void vector_give_back(struct udrv_vector *v, const struct udrv_irq_record
  */
 void udrv_irq_wake(struct udrv_irq *irq)
 {
-	/* Pairs with the barrier in prepare_to_wait(): a sleeper sees the bit, or we see the sleeper. */
+	/*
+	 * Pairs with the barrier in prepare_to_wait(): a sleeper sees the bit, or we see the
+	 * sleeper.
+	 */
 	if (wq_has_sleeper(&irq->wait))
 		wake_up_interruptible_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
 	kill_fasync(&irq->fasync, SIGIO, POLL_IN);
@@ -87,8 +94,8 @@ void udrv_irq_wake(struct udrv_irq *irq)
 /* ---- INTx ---- */
 
 /*
- * Like pci_check_and_mask_intx(), but serialised with our other writers of PCI_COMMAND, and not taking
- * the all-ones of an absent device for an interrupt.
+ * Like pci_check_and_mask_intx(), but serialised with our other writers of PCI_COMMAND, and not
+ * taking the all-ones of an absent device for an interrupt.
  */
 static bool intx_mask_if_pending(struct udrv_device *udev)
 {
@@ -227,7 +234,9 @@ static bool irq_arm(struct udrv_irq *irq)
 		return false;
 
 	spin_lock_irqsave(&v->lock, flags);
-	/* With an eventfd the waiter hears of nothing; and IRQ_SETUP may just have come and gone. */
+	/*
+	 * With an eventfd the waiter hears of nothing; and IRQ_SETUP may just have come and gone.
+	 */
 	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd)
 		fired = udrv_irq_intx_arm(v);
 	spin_unlock_irqrestore(&v->lock, flags);
@@ -254,9 +263,12 @@ irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data)
 
 /* ---- waiting ---- */
 
-static bool irq_pending(const struct udrv_irq *irq)
+/* Is there something to read, from vector 0 or from any? */
+static bool irq_pending(const struct udrv_irq *irq, bool vector0)
 {
-	return irq->pending && !bitmap_empty(irq->pending, irq->capacity);
+	if (vector0)
+		return test_bit(0, irq->pending);
+	return !bitmap_empty(irq->pending, irq->capacity);
 }
 
 static unsigned int irq_collect(struct udrv_irq *irq, struct udrv_irq_record *records,
@@ -354,8 +366,9 @@ ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes
 			return ret;
 
 		/*
-		 * Arm once for each call and set-up: a second reader that wakes up empty-handed must
-		 * not arm under the feet of the first, who has yet to acknowledge its interrupt.
+		 * Arm once for each call and set-up: a second reader that wakes up empty-handed
+		 * must not arm under the feet of the first, who has yet to acknowledge its
+		 * interrupt.
 		 */
 		if (!armed || setups != READ_ONCE(irq->setups)) {
 			setups = READ_ONCE(irq->setups);
@@ -365,8 +378,7 @@ ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes
 		}
 		if (nonblock)
 			return -EAGAIN;
-		ret = wait_event_interruptible(irq->wait,
-					       (total ? test_bit(0, irq->pending) : irq_pending(irq)) ||
+		ret = wait_event_interruptible(irq->wait, irq_pending(irq, total) ||
 					       READ_ONCE(client->ended) ||
 					       READ_ONCE(irq->setups) != setups);
 		if (ret)
@@ -387,9 +399,10 @@ __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table
 	poll_wait(file, &irq->wait, wait);
 	if (READ_ONCE(client->ended))
 		return EPOLLHUP;
+	/* Pairs with irq_configure(), as in udrv_irq_read(). */
 	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE && udrv_irq_setup_default(client))
 		return READ_ONCE(client->ended) ? EPOLLHUP : EPOLLERR;
-	if (irq_pending(irq) || irq_arm(irq))
+	if (irq_pending(irq, false) || irq_arm(irq))
 		return EPOLLIN | EPOLLRDNORM;
 	return 0;
 }

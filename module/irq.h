@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * irq.h - what irq.c (the fast path) and irq_setup.c (vectors coming and going) share
+ * What irq.c (the fast path) and irq_setup.c (vectors coming and going) share
  */
 #ifndef UDRV_IRQ_H
 #define UDRV_IRQ_H

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * irq_setup.c - vectors coming and going
+ * Vectors coming and going
  *
- * Owns the set-up of a client's interrupts, the calls that change it, and its end. The vectors' table
- * is allocated once and kept until the client is freed, so that readers and handlers, which take no
- * lock of ours to find it, never see it go. The hard part is order: handlers are installed before
- * the vectors are shown, and taken away before the PCI core frees what they are installed on.
+ * Owns the set-up of a client's interrupts, the calls that change it, and its end. The vectors'
+ * table is allocated once and kept until the client is freed, so that readers and handlers, which
+ * take no lock of ours to find it, never see it go. The hard part is order: handlers are installed
+ * before the vectors are shown, and taken away before the PCI core frees what they are installed
+ * on.
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
@@ -160,7 +161,9 @@ err_vectors:
 	return ret;
 }
 
-/* Replace the set-up. client->lock held. @count: wanted, then had; with -ENOSPC what could be had. */
+/*
+ * Replace the set-up. client->lock held. @count: wanted, then had; with -ENOSPC what could be had.
+ */
 static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned int *count,
 			 bool no_disint)
 {
@@ -209,7 +212,9 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
 
 	/* What fired meanwhile is pending already; from here on it is seen. */
 	spin_lock_irqsave(&irq->vectors[0].lock, flags);
+	/* Pairs with udrv_irq_read() and interrupts_show(): who sees these sees the vectors. */
 	smp_store_release(&irq->count, ret);
+	/* Likewise. */
 	smp_store_release(&irq->kind, kind);
 	WRITE_ONCE(irq->setups, irq->setups + 1);
 	spin_unlock_irqrestore(&irq->vectors[0].lock, flags);
@@ -221,9 +226,8 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
  * udrv_irq_setup_default() - for a bare read or poll: one vector, the best that can be had now
  * @client: the caller
  *
- * Context: process, no lock held.
- * Return: 0 (also if another thread was first); -EINVAL the device has MSI only and bus mastering is
- * off; -EOPNOTSUPP it has no interrupt; -ENODEV, -EINTR.
+ * Context: process, no lock held. Return: 0 (also if another thread was first); -EINVAL the device
+ * has MSI only and bus mastering is off; -EOPNOTSUPP it has no interrupt; -ENODEV, -EINTR.
  */
 int udrv_irq_setup_default(struct udrv_client *client)
 {
@@ -500,7 +504,10 @@ void udrv_irq_silence(struct udrv_client *client)
 
 	lockdep_assert_held(&client->lock);
 	if (irq->kind == UDRV_IRQ_INTX) {
-		/* Whoever arms has either done so before we mask, or sees that the client has ended. */
+		/*
+		 * Whoever arms has either done so before we mask, or sees that the client has
+		 * ended.
+		 */
 		spin_lock_irqsave(&irq->vectors[0].lock, flags);
 		udrv_irq_intx_mask(&irq->vectors[0]);
 		spin_unlock_irqrestore(&irq->vectors[0].lock, flags);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * main.c - init and exit of the module
+ * Init and exit of the module
  *
- * Brings the parts up in the order in which they need each other, and takes them down in reverse. It
- * owns the work queue on which memory is given back that could not be where it was let go.
+ * Brings the parts up in the order in which they need each other, and takes them down in reverse.
+ * It owns the work queue on which memory is given back that could not be where it was let go.
  */
 #include <linux/module.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pci.c - from probe to remove: the owner of the device's lifetime
+ * From probe to remove: the owner of the device's lifetime
  *
  * Binds what it is told to bind (driver_override, new_id) and nothing by itself. Between probe and
  * remove the device is enabled and its BARs are ours, but bus mastering is off and INTx is masked
@@ -51,8 +51,8 @@ void udrv_pci_set_master(struct udrv_device *udev, bool enable)
  * udrv_pci_reset() - reset on a client's request
  * @client: the client
  *
- * Registers do not answer while it runs: bar_sem is held for writing and BAR mappings are taken away,
- * so that an access waits in the fault handler.
+ * Registers do not answer while it runs: bar_sem is held for writing and BAR mappings are taken
+ * away, so that an access waits in the fault handler.
  *
  * Context: process, client->lock held, interrupts paused. May take a second.
  * Return: 0, -EOPNOTSUPP there is no reset, -EAGAIN the device is busy in the kernel.

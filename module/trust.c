@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * trust.c - who may open a device
+ * Who may open a device
  *
- * Today there is one tier: the opener is believed like a kernel driver, because its device may write
- * to any memory, and so must be somebody who may do that anyway. The tier for devices that an IOMMU
- * confines has its room here.
+ * Today there is one tier: the opener is believed like a kernel driver, because its device may
+ * write to any memory, and so must be somebody who may do that anyway. The tier for devices that an
+ * IOMMU confines has its room here.
  */
 #include <linux/capability.h>
 #include <linux/iommu.h>

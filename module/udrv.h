@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * udrv.h - the core structures, the lock table, and the prototypes by the file that owns them
+ * The core structures, the lock table, and the prototypes by the file that owns them
  *
  * struct udrv_device is a PCI device bound to udrv: from probe to remove, and as memory for as long
- * as somebody refers to it. struct udrv_client is one driver's tenure of it: from open until the end
- * (release of the descriptor, or removal of the device, whichever is first), and as memory until the
- * descriptor and the last mapping are gone.
+ * as somebody refers to it. struct udrv_client is one driver's tenure of it: from open until the
+ * end (release of the descriptor, or removal of the device, whichever is first), and as memory
+ * until the descriptor and the last mapping are gone.
  *
  * Locks, in order of acquisition; a lock on the left may be held when one on the right is taken:
  *
@@ -20,12 +20,12 @@
  * - udev->bar_sem (rwsem): registers are reachable. Readers access registers or insert their pages
  *   (the fault handler, under mmap_lock); the writer takes them away (reset, revocation).
  * - vector->lock (spinlock, hard interrupt): one vector's counts, eventfd and mask state.
- * - udev->command_lock (spinlock, hard interrupt): read-modify-write of PCI_COMMAND and of the config
- *   fields that a driver may write.
+ * - udev->command_lock (spinlock, hard interrupt): read-modify-write of PCI_COMMAND and of the
+ *   config fields that a driver may write.
  *
  * mmap() and faults run under mmap_lock. So nothing that they take (bar_sem, the handle table's own
- * spinlock) may be held across copy_*_user or pinning, and client->lock and client->dma_lock are held
- * across neither too: a process that blocks in its own page fault blocks nobody else.
+ * spinlock) may be held across copy_*_user or pinning, and client->lock and client->dma_lock are
+ * held across neither too: a process that blocks in its own page fault blocks nobody else.
  */
 #ifndef UDRV_UDRV_H
 #define UDRV_UDRV_H
@@ -54,8 +54,9 @@
 
 /*
  * The descriptor's file offsets: region n begins at (n + 1) << 40, so that offset 0 is left for the
- * interrupt; the upper half of each BAR's range is its write-combining alias; consistent buffers lie
- * from 2^43 on, 2^28 bytes apart by handle. All is below 2^44, which is what a 32-bit mmap2() reaches.
+ * interrupt; the upper half of each BAR's range is its write-combining alias; consistent buffers
+ * lie from 2^43 on, 2^28 bytes apart by handle. All is below 2^44, which is what a 32-bit mmap2()
+ * reaches.
  */
 #define UDRV_REGION_SHIFT 40
 #define UDRV_REGION_OFFSET(index) ((u64)((index) + 1) << UDRV_REGION_SHIFT)
@@ -113,7 +114,8 @@ struct udrv_bar {
 
 /**
  * struct udrv_device - a PCI device bound to udrv
- * @pdev: the device; valid until remove() has returned, so only where @gone or client->ended says so
+ * @pdev: the device; valid until remove() has returned, so only where @gone or client->ended says
+ *	so
  * @dev: its class device; its reference count is this structure's
  * @cdev: its node
  * @lock: protects @client and @gone
@@ -188,8 +190,8 @@ struct udrv_vector {
 
 /**
  * struct udrv_irq - a client's interrupts
- * @vectors: as many as the device could have; allocated at the first set-up and kept until the client
- *	is freed, so that a reader needs no lock to find them
+ * @vectors: as many as the device could have; allocated at the first set-up and kept until the
+ *	client is freed, so that a reader needs no lock to find them
  * @capacity: entries in @vectors
  * @pending: one bit for each vector with something to read; set and cleared under its vector's lock
  * @kind: UDRV_IRQ_*; written under client->lock
@@ -230,8 +232,8 @@ struct udrv_charge {
  * @ref: descriptors (the node's, and later those of upper halves)
  * @udev: the device; referenced
  * @lock: see the lock table
- * @ended: nothing works any more; written under @lock, @dma_lock and, for vector 0, its lock, so that
- *	each may be held to look; read without one only to fail early
+ * @ended: nothing works any more; written under @lock, @dma_lock and, for vector 0, its lock, so
+ *	that each may be held to look; read without one only to fail early
  * @mapping: the opened inode's pages: what revocation unmaps; valid while the file lives
  * @owner: the process that opened, for the tools
  * @bus_master: as it was asked for; under @lock

@@ -12,17 +12,17 @@
  *
  * Each call takes one struct that begins with its own size and with flags. A caller built against
  * an older header passes a smaller struct, and the fields that it does not know read as zero; one
- * built against a newer header passes a larger one, and is refused (E2BIG) only if it uses what this
- * kernel does not know. Flags that are not listed and reserved fields must be zero (EINVAL). The
- * layout is the same for 32-bit and 64-bit callers. A call that fails has changed nothing and has
- * written nothing back, but where its comment says so.
+ * built against a newer header passes a larger one, and is refused (E2BIG) only if it uses what
+ * this kernel does not know. Flags that are not listed and reserved fields must be zero (EINVAL).
+ * The layout is the same for 32-bit and 64-bit callers. A call that fails has changed nothing and
+ * has written nothing back, but where its comment says so.
  *
  * Errors of every call:
  *   ENOTTY      no such call in this kernel
  *   EFAULT      the struct, or memory that it points to, is not accessible
  *   E2BIG       the struct is larger than this kernel's, and the surplus is not zero
- *   EINVAL      a struct smaller than the call's first version, an unknown flag, a reserved field that
- *               is not zero, a value out of range
+ *   EINVAL      a struct smaller than the call's first version, an unknown flag, a reserved field
+ *               that is not zero, a value out of range
  *   EOPNOTSUPP  this device cannot do it
  *   ENODEV      the device is gone, or was taken from this descriptor; open the node again
  *   EINTR       a signal arrived while the call waited its turn
@@ -52,7 +52,7 @@
 #define UDRV_DEVICE_BUS_MASTER (1U << 0) /* bus mastering is on */
 #define UDRV_DEVICE_RESET (1U << 1)	 /* DEVICE_RESET can work here */
 #define UDRV_DEVICE_IOMMU (1U << 2)	 /* an IOMMU translates this device's DMA */
-#define UDRV_DEVICE_INTX_MASK (1U << 3)	 /* the PCI 2.3 interrupt disable bit works: INTx may be shared */
+#define UDRV_DEVICE_INTX_MASK (1U << 3)	 /* the interrupt disable bit works: INTx may be shared */
 
 /**
  * struct udrv_ioc_device_info - UDRV_IOC_DEVICE_INFO: what device this is
@@ -113,9 +113,10 @@ struct udrv_ioc_device_info {
  * @enable:	in: 1 on, 0 off
  * @reserved:	in: 0
  *
- * Off at open. Reset the device, or stop its engines, before turning it on: a device left running by
- * an earlier driver would go on with addresses that are no longer its own. MSI and MSI-X are bus-master
- * writes: without it they do not arrive. Off waits until pending transactions are through.
+ * Off at open. Reset the device, or stop its engines, before turning it on: a device left running
+ * by an earlier driver would go on with addresses that are no longer its own. MSI and MSI-X are
+ * bus-master writes: without it they do not arrive. Off waits until pending transactions are
+ * through.
  *
  * State: open.
  */
@@ -205,8 +206,8 @@ struct udrv_ioc_region_info {
  * read() with room for n records returns up to n of them, one for each vector with interrupts
  * pending. With exactly 4 bytes it waits for vector 0 and returns that vector's running total as a
  * __u32. Any other size below one record is EINVAL. If no interrupts are set up, read() sets up one
- * vector first: MSI-X or MSI if bus mastering is on, else INTx (EINVAL if the device has MSI only and
- * bus mastering is off, EOPNOTSUPP if it has no interrupt at all).
+ * vector first: MSI-X or MSI if bus mastering is on, else INTx (EINVAL if the device has MSI only
+ * and bus mastering is off, EOPNOTSUPP if it has no interrupt at all).
  *
  * INTx is masked when it fires and armed by waiting: by a read() or poll() that finds nothing
  * pending (O_NONBLOCK: that returns EAGAIN). There is no call to make between two interrupts.
@@ -224,19 +225,21 @@ struct udrv_irq_record {
 #define UDRV_IRQ_MSIX 3U
 
 /* udrv_ioc_irq_setup.flags */
-#define UDRV_IRQ_SETUP_NO_DISINTX (1U << 0) /* INTx: do not use the interrupt disable bit (it is broken);
-					     * the line must not be shared (EBUSY) */
+/* INTx: the interrupt disable bit is broken, do not use it; the line must not be shared (EBUSY). */
+#define UDRV_IRQ_SETUP_NO_DISINTX (1U << 0)
 
 /**
  * struct udrv_ioc_irq_setup - UDRV_IOC_IRQ_SETUP: choose the kind and number of vectors
  * @size:	in: sizeof(this struct)
  * @flags:	in: UDRV_IRQ_SETUP_* bits
  * @kind:	in: UDRV_IRQ_*; UDRV_IRQ_NONE gives all vectors back
- * @count:	in: vectors wanted, 0 for all that the device has; out: vectors set up. With ENOSPC, out:
- *		what could be had
+ * @count:	in: vectors wanted, 0 for all that the device has; out: vectors set up.
+ *		With ENOSPC, out: what could be had
  *
  * Replaces an earlier set-up: its pending counts are dropped and its eventfds detached. Vectors are
  * unmasked; INTx starts masked and is armed by waiting.
+ *
+ * With ENOSPC, EBUSY and ENOMEM the earlier set-up is gone too, and nothing is set up.
  *
  * Errors: EINVAL MSI or MSI-X while bus mastering is off, or more vectors than the device has;
  * EOPNOTSUPP the device has no such kind; ENOSPC the kernel has fewer vectors free; EBUSY the line
@@ -284,7 +287,8 @@ struct udrv_ioc_irq_info {
 #define UDRV_IOC_IRQ_INFO _IO(UDRV_IOC_TYPE, 0x11)
 
 /**
- * struct udrv_ioc_irq_range - UDRV_IOC_IRQ_MASK, UDRV_IOC_IRQ_UNMASK: hold vectors back, let them go
+ * struct udrv_ioc_irq_range - UDRV_IOC_IRQ_MASK, UDRV_IOC_IRQ_UNMASK: hold vectors back, let them
+ * go
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
  * @vector:	in: first vector
@@ -307,19 +311,20 @@ struct udrv_ioc_irq_range {
 #define UDRV_IOC_IRQ_UNMASK _IO(UDRV_IOC_TYPE, 0x13)
 
 /**
- * struct udrv_ioc_irq_attach - UDRV_IOC_IRQ_ATTACH, UDRV_IOC_IRQ_DETACH: send a vector to an eventfd
+ * struct udrv_ioc_irq_attach - UDRV_IOC_IRQ_ATTACH, UDRV_IOC_IRQ_DETACH: send a vector to an
+ * eventfd
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
  * @vector:	in: vector number
  * @fd:		in: ATTACH: an eventfd; DETACH: -1
  *
  * While attached, the vector's interrupts add to the eventfd and wake nothing else: not read(), not
- * poll() on the node. What was pending is moved to the eventfd. ATTACH on an attached vector replaces
- * the eventfd. The kernel holds the eventfd until DETACH, IRQ_SETUP or the descriptor's end.
+ * poll() on the node. What was pending is moved to the eventfd. ATTACH on an attached vector
+ * replaces the eventfd. The kernel holds the eventfd until DETACH, IRQ_SETUP or the descriptor's
+ * end.
  *
- * Errors: EBADF fd is not open; EINVAL it is not an eventfd, no such vector; ENOENT DETACH of a vector
- * without one.
- * State: open, interrupts set up.
+ * Errors: EBADF fd is not open; EINVAL it is not an eventfd, no such vector; ENOENT DETACH of a
+ * vector without one. State: open, interrupts set up.
  */
 struct udrv_ioc_irq_attach {
 	__u32 size;
@@ -366,9 +371,9 @@ struct udrv_ioc_dma_mask {
  * struct udrv_ioc_dma_alloc - UDRV_IOC_DMA_ALLOC: memory that CPU and device share without sync
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
- * @length:	in: length in bytes, 1 to UDRV_DMA_ALLOC_MAX_BYTES; out: rounded up to whole pages
- * @iova:	out: address for the device, contiguous, aligned to the length rounded up to a power of
- *		two pages
+ * @length:	in: length in bytes, 1 to UDRV_DMA_ALLOC_MAX_BYTES; out: in whole pages
+ * @iova:	out: address for the device, contiguous, aligned to the length rounded up to a
+ *		power of two pages
  * @offset:	out: file offset for mmap; any part of the buffer may be mapped, in whole pages
  * @handle:	out: for DMA_FREE, never 0
  * @reserved:	in: 0
@@ -396,8 +401,8 @@ struct udrv_ioc_dma_alloc {
  * @handle:	in: from DMA_ALLOC (FREE) or DMA_MAP (UNMAP)
  * @reserved:	in: 0
  *
- * FREE: the device must no longer use the memory. It goes back to the system when its last mapping is
- * gone too. UNMAP: what the device wrote is visible to the CPU when the call returns.
+ * FREE: the device must no longer use the memory. It goes back to the system when its last mapping
+ * is gone too. UNMAP: what the device wrote is visible to the CPU when the call returns.
  *
  * Errors: ENOENT no such handle, or one of the other kind.
  * State: open.
@@ -432,10 +437,10 @@ struct udrv_dma_segment {
  * @handle:	out: for DMA_SYNC and DMA_UNMAP, never 0
  * @reserved:	in: 0
  *
- * The pages are pinned, and charged to RLIMIT_MEMLOCK, until DMA_UNMAP. The segments cover the memory
- * in order. With an IOMMU the list is usually one entry; a list of one entry for each page is always
- * long enough. Between map and unmap the memory is the device's: use DMA_SYNC before the CPU looks,
- * and before the device looks again.
+ * The pages are pinned, and charged to RLIMIT_MEMLOCK, until DMA_UNMAP. The segments cover the
+ * memory in order. With an IOMMU the list is usually one entry; a list of one entry for each page
+ * is always long enough. Between map and unmap the memory is the device's: use DMA_SYNC before the
+ * CPU looks, and before the device looks again.
  *
  * Errors: EFAULT the memory is not mapped (or not writable, for a device that writes), or it is not
  * ordinary memory (a BAR, a consistent buffer); ENOSPC the list is too short (nothing is mapped);
