@@ -31,10 +31,10 @@ deps:
 	@test/qemu/deps build
 
 lib:
-	$(LIBUDRV) all
+	+$(LIBUDRV) all
 
 drivers: lib
-	$(if $(wildcard drivers/Makefile),$(DRIVERS) all)
+	+$(if $(wildcard drivers/Makefile),$(DRIVERS) all)
 
 # What runs in the virtual machines: sample drivers and test programs.
 tests: drivers
@@ -48,7 +48,7 @@ module:
 install: install-module install-lib
 
 install-lib: lib
-	$(LIBUDRV) install
+	+$(LIBUDRV) install
 
 # An older build of the same version is taken away first: DKMS would keep it.
 install-module:
@@ -66,14 +66,14 @@ install-module:
 uninstall:
 	if dkms status udrv/$(VERSION) | grep -q .; then dkms remove udrv/$(VERSION) --all; fi
 	rm -rf $(SOURCE_DIR)
-	$(LIBUDRV) uninstall
+	+$(LIBUDRV) uninstall
 
 lint:
 	@test/lint
 
 clean:
-	$(LIBUDRV) clean
-	$(DRIVERS) clean
+	+$(LIBUDRV) clean
+	+$(DRIVERS) clean
 	$(MAKE) -C test/vm clean
 	$(MAKE) -C test/unit clean
 	$(MAKE) -C test/bench clean
