@@ -373,7 +373,7 @@ void sysfs_near(const struct udrv_address *address, char *text, size_t bytes)
 
 	text[0] = '\0';
 	count = sysfs_list(&list);
-	if (count <= 0)
+	if (count <= 0 || !list)
 		return;
 	for (shown = 0; shown < 3; shown++) {
 		best = limit;

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The calls of <udrv/udrv.h>: numbers, and structs as the struct module writes them.
+
+Owns every number that is shared with the kernel; test/abi compares them with the header. Formats begin with "=": sizes
+are fixed and nothing is padded, because the header's structs have no holes. The byte order is the machine's, except in
+registers, which are little-endian.
+"""
+
+import collections
+import fcntl
+import struct
+
+TYPE = 0xBE
+
+
+def _io(number):
+    return TYPE << 8 | number
+
+
+DEVICE_INFO = _io(0x00)
+DEVICE_BUS_MASTER = _io(0x01)
+DEVICE_RESET = _io(0x02)
+REGION_INFO = _io(0x03)
+IRQ_SETUP = _io(0x10)
+IRQ_INFO = _io(0x11)
+IRQ_MASK = _io(0x12)
+IRQ_UNMASK = _io(0x13)
+IRQ_ATTACH = _io(0x14)
+IRQ_DETACH = _io(0x15)
+DMA_MASK = _io(0x20)
+DMA_ALLOC = _io(0x21)
+DMA_FREE = _io(0x22)
+DMA_MAP = _io(0x23)
+DMA_UNMAP = _io(0x24)
+DMA_SYNC = _io(0x25)
+
+REGION_CONFIG = 6
+REGION_PORT = 1 << 3
+REGION_MMAP = 1 << 2
+
+NONE, INTX, MSI, MSIX = 0, 1, 2, 3
+TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL = 1, 2, 3
+SYNC_FOR_CPU, SYNC_FOR_DEVICE = 1, 2
+
+UdrvInfo = collections.namedtuple("UdrvInfo", (
+    "features state domain bus slot function revision vendor device subsystem_vendor subsystem_device class_code "
+    "region_count intx_count msi_count msix_count dma_mask_bits iommu_group numa_node"))
+UdrvRegion = collections.namedtuple("UdrvRegion", (
+    "index region_flags offset offset_wc length nomap_offset nomap_length"))
+
+# Without the "size" and "flags" that each begins with: call() writes them.
+FORMATS = {
+    "udrv_ioc_device_info": "QIIBBBBHHHHIIIIIIiiI",
+    "udrv_ioc_device_bus_master": "II",
+    "udrv_ioc_device_reset": "",
+    "udrv_ioc_region_info": "IIQQQQQ",
+    "udrv_ioc_irq_setup": "II",
+    "udrv_ioc_irq_info": "IIIIIIQ",
+    "udrv_ioc_irq_range": "II",
+    "udrv_ioc_irq_attach": "Ii",
+    "udrv_ioc_dma_mask": "II",
+    "udrv_ioc_dma_alloc": "QQQII",
+    "udrv_ioc_dma_handle": "II",
+    "udrv_ioc_dma_map": "QQQIIII",
+    "udrv_ioc_dma_sync": "IIQQ",
+}
+STRUCTS = {name: struct.Struct("=II" + fields) for name, fields in FORMATS.items()}
+RECORD = struct.Struct("=IIQQ")
+SEGMENT = struct.Struct("=QQ")
+
+REGISTERS = {1: struct.Struct("<B"), 2: struct.Struct("<H"), 4: struct.Struct("<I"), 8: struct.Struct("<Q")}
+
+
+class Call:
+    """One call: its struct, filled in; after a failure too, for what the kernel writes back then."""
+
+    def __init__(self, name, *values, flags=0):
+        self.layout = STRUCTS[name]
+        self.memory = bytearray(self.layout.pack(self.layout.size, flags, *values))
+
+    @property
+    def fields(self):
+        return self.layout.unpack(self.memory)[2:]
+
+    def run(self, fd, number):
+        """Run it, again if a signal came in between (its handler has run by then, and may have raised)."""
+        while True:
+            try:
+                fcntl.ioctl(fd, number, self.memory, True)
+                return self.fields
+            except InterruptedError:
+                continue
+
+
+def call(fd, number, name, *values, flags=0):
+    """One call; the struct's fields after size and flags."""
+    return Call(name, *values, flags=flags).run(fd, number)
