@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * e1000.h - the driver's own structures, and who owns which function
+ *
+ * struct e1000 is one card. hw.c brings it up and down and knows its registers; ring.c moves frames
+ * through its two rings; main.c runs the loop between the rings and a port. One thread does it all:
+ * nothing here is locked.
+ */
+#ifndef E1000_H
+#define E1000_H
+
+#include <libudrv.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "e1000_regs.h"
+#include "port.h"
+
+/* Where the two models differ. */
+struct e1000_model {
+	uint16_t device;
+	const char *name;
+	unsigned int irq;   /* UDRV_IRQ_*, the best that it has */
+	uint32_t eerd_done; /* EERD: "done", and where the address is */
+	unsigned int eerd_address_shift;
+	uint32_t tipg;	       /* inter-packet gap [13.4.34] */
+	unsigned int offloads; /* PORT_OFFLOAD_* */
+};
+
+struct e1000_statistics {
+	uint64_t rx_good, rx_good_bytes, rx_broadcast,
+		rx_multicast; /* bytes with CRC, as the card counts */
+	uint64_t tx_good, tx_good_bytes;
+	uint64_t rx_missed, rx_no_buffer, rx_crc_errors, rx_length_errors;
+};
+
+/* Receive ring: the card owns every descriptor but the one before `next`. */
+#define E1000_RX_BUFFER 2048u
+#define E1000_RX_PER_BLOCK 128u /* buffers in one allocation: large ones may not be had */
+#define E1000_RING_MAX 4096u
+
+struct e1000_rx {
+	struct udrv_dma ring;
+	struct udrv_dma blocks[E1000_RING_MAX / E1000_RX_PER_BLOCK];
+	volatile struct e1000_rx_desc *desc;
+	unsigned int count;
+	unsigned int next; /* first that may hold a frame */
+	unsigned int held; /* before it: taken, and not given back to the card yet */
+	bool in_bad_frame; /* dropping the pieces of a frame up to its end */
+	uint64_t frames, bytes, errors;
+};
+
+/*
+ * Transmit ring: descriptors [clean, next) are the card's. Frames lie in a circular store of bytes,
+ * never across its end. A batch is what was handed over by one write of the tail; its last
+ * descriptor reports when all of it is sent.
+ */
+#define E1000_TX_STORE (512u << 10)
+
+struct e1000_tx_batch {
+	unsigned int last;  /* its last descriptor */
+	uint32_t store_end; /* where its frames end in the store */
+};
+
+struct e1000_tx {
+	struct udrv_dma ring;
+	struct udrv_dma store;
+	volatile union e1000_tx_desc *desc;
+	struct e1000_tx_batch *batches; /* circular, as many as descriptors */
+	unsigned int count;
+	unsigned int clean, next;
+	unsigned int batch_clean, batch_next;
+	uint32_t store_clean, store_next;
+	struct e1000_tx_context context; /* the last one given to the card */
+	uint64_t frames, bytes, software_checksums;
+};
+
+struct e1000 {
+	struct udrv *device;
+	const struct e1000_model *model;
+	uint8_t *regs;
+	size_t regs_length;
+	unsigned int irq;    /* UDRV_IRQ_* in use */
+	uint32_t irq_causes; /* what is unmasked while we sleep */
+	uint32_t rctl;
+	bool link_up;
+	uint8_t address[ETH_ALEN]; /* from the EEPROM */
+	struct e1000_rx rx;
+	struct e1000_tx tx;
+	struct e1000_statistics statistics;
+	uint64_t interrupts;
+};
+
+static inline uint32_t e1000_read(const struct e1000 *nic, unsigned int reg)
+{
+	return udrv_read32(nic->regs + reg);
+}
+
+static inline void e1000_write(const struct e1000 *nic, unsigned int reg, uint32_t value)
+{
+	udrv_write32(nic->regs + reg, value);
+}
+
+/* ---- main.c ------------------------------------------------------------------------- */
+
+/* Say what failed, in a sentence; returns @error, a negative errno */
+int e1000_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Progress; silent without --verbose */
+void e1000_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- hw.c: the card ----------------------------------------------------------------- */
+
+/* Open the device, map its registers, stop whatever it does, read its address; DMA stays off */
+int e1000_open(struct e1000 *nic, const char *name);
+/* From a quiet card to a running one: PHY, filters, rings, interrupts. @irq: UDRV_IRQ_*, NONE: the
+ * best */
+int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count);
+/* Back to a quiet card, and give everything back; after a failed open or start too */
+void e1000_close(struct e1000 *nic);
+void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode);
+/* Look at the link again; true: it is up */
+bool e1000_link(struct e1000 *nic);
+/* Add what the card counted since the last call */
+void e1000_count(struct e1000 *nic);
+
+/* ---- irq.c: interrupts -------------------------------------------------------------- */
+
+int e1000_irq_start(struct e1000 *nic, unsigned int irq);
+/* Before sleeping: let the card interrupt for received frames, link changes, and (if asked) sent
+ * ones */
+void e1000_irq_arm(struct e1000 *nic, bool transmit);
+/* After waking: take and acknowledge the interrupt. 1 if the link changed, 0, or -errno: device
+ * gone */
+int e1000_irq_take(struct e1000 *nic);
+
+/* ---- ring.c: descriptors ------------------------------------------------------------ */
+
+int e1000_rx_start(struct e1000 *nic, unsigned int count);
+int e1000_tx_start(struct e1000 *nic, unsigned int count);
+void e1000_rings_free(struct e1000 *nic);
+/* Up to @count received frames, which stay where they are until e1000_rx_refill() */
+unsigned int e1000_rx_take(struct e1000 *nic, struct port_frame *frames, unsigned int count);
+void e1000_rx_refill(struct e1000 *nic);
+/* Where the next frames to send go: @room bytes at what it returns, for at most @count frames */
+uint8_t *e1000_tx_space(struct e1000 *nic, uint32_t frame_max, uint64_t *iova, uint32_t *room,
+			unsigned int *count);
+/* Send frames that lie there */
+void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int count);
+
+/* ---- offload.c: checksums and segmentation ------------------------------------------ */
+
+/*
+ * What the card must be told to send @frame: fills @context (command 0: no context is needed) and
+ * returns the options for its data descriptors. Prepares the headers in the frame, or computes the
+ * checksum itself where the card cannot.
+ */
+uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame,
+		      struct e1000_tx_context *context);
+
+#endif /* E1000_H */

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hw.c - the card: reset, EEPROM, PHY, link, address filters, statistics
+ *
+ * Owns every register but the rings' (ring.c) and the interrupts' (irq.c). Sections in brackets as
+ * in e1000_regs.h. The hard part is the beginning: the last driver may have been killed, so nothing
+ * is known of the card's state, and its DMA must not be allowed (bus mastering) before receiver and
+ * transmitter are off and their rings forgotten. A reset alone is not believed: QEMU's 82540EM
+ * keeps RCTL, TCTL, the interrupt mask and the ring registers through it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "e1000.h"
+
+static const struct e1000_model models[] = {
+	{
+		.device = E1000_DEVICE_82540EM,
+		.name = "82540EM",
+		.irq = UDRV_IRQ_INTX,
+		.eerd_done = 1u << 4,
+		.eerd_address_shift = 8,
+		.tipg = 10 | 8 << 10 | 6 << 20,
+		.offloads = PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6,
+	},
+	{
+		.device = E1000_DEVICE_82574L,
+		.name = "82574L",
+		.irq = UDRV_IRQ_MSIX,
+		.eerd_done = 1u << 1,
+		.eerd_address_shift = 2,
+		.tipg = 8 | 8 << 10 | 6 << 20,
+		/* No IPv6 segmentation: QEMU before 8.0 does not segment but fragment, which IPv6
+		   has not. */
+		.offloads = PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4,
+	},
+};
+
+static void pause_us(long us)
+{
+	const struct timespec t = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* Look at @reg until (value & mask) == wanted, for at most @limit_us. Returns 0 or -ETIMEDOUT. */
+static int wait_register(struct e1000 *nic, unsigned int reg, uint32_t mask, uint32_t wanted,
+			 long limit_us)
+{
+	const long step_us = 50;
+
+	for (long waited = 0;; waited += step_us) {
+		if ((e1000_read(nic, reg) & mask) == wanted)
+			return 0;
+		if (waited >= limit_us)
+			return -ETIMEDOUT;
+		pause_us(step_us);
+	}
+}
+
+/* ---- reset [14.3, 14.1; 82574: 4.6] ------------------------------------------------- */
+
+/* No interrupt, nothing received, nothing sent. */
+static void quieten(struct e1000 *nic)
+{
+	e1000_write(nic, E1000_IMC, E1000_IRQ_ALL);
+	e1000_write(nic, E1000_RCTL, 0);
+	e1000_write(nic, E1000_TCTL, 0);
+	e1000_read(nic, E1000_STATUS); /* a read: the writes have arrived */
+}
+
+static int reset(struct e1000 *nic)
+{
+	int error;
+
+	/* Frames on their way through the card end within this time, the longest at 10 Mbit/s too.
+	 */
+	quieten(nic);
+	pause_us(10000);
+
+	/* The card loads its defaults from the EEPROM after it: no access before that is done. */
+	e1000_write(nic, E1000_CTRL, e1000_read(nic, E1000_CTRL) | E1000_CTRL_RST);
+	pause_us(10000);
+	error = wait_register(nic, E1000_CTRL, E1000_CTRL_RST, 0, 100000);
+	if (error)
+		return e1000_fail(error, "the card does not come out of its reset");
+
+	quieten(nic);
+	e1000_read(nic, E1000_ICR);
+	for (unsigned int i = 0; i < 2; i++) {
+		static const unsigned int rings[2][5] = {
+			{ E1000_RDLEN, E1000_RDH, E1000_RDT, E1000_RDBAL, E1000_RDBAH },
+			{ E1000_TDLEN, E1000_TDH, E1000_TDT, E1000_TDBAL, E1000_TDBAH },
+		};
+
+		for (unsigned int k = 0; k < 5; k++)
+			e1000_write(nic, rings[i][k], 0);
+	}
+	return 0;
+}
+
+/* ---- EEPROM [5.3, 13.4.4; 82574: 10.2.2] -------------------------------------------- */
+
+/* The 82574L's firmware uses EEPROM and PHY too: take them, give them back. */
+static int own(struct e1000 *nic)
+{
+	const uint32_t owner = E1000_EXTCNF_CTRL_SW_OWNER;
+
+	if (nic->model->device != E1000_DEVICE_82574L)
+		return 0;
+	for (int i = 0; i < 50; i++) {
+		e1000_write(nic, E1000_EXTCNF_CTRL, e1000_read(nic, E1000_EXTCNF_CTRL) | owner);
+		if (e1000_read(nic, E1000_EXTCNF_CTRL) & owner)
+			return 0;
+		pause_us(2000);
+	}
+	return e1000_fail(-ETIMEDOUT, "the card's firmware does not let go of EEPROM and PHY");
+}
+
+static void disown(struct e1000 *nic)
+{
+	if (nic->model->device != E1000_DEVICE_82574L)
+		return;
+	e1000_write(nic, E1000_EXTCNF_CTRL,
+		    e1000_read(nic, E1000_EXTCNF_CTRL) & ~E1000_EXTCNF_CTRL_SW_OWNER);
+}
+
+static int eeprom_word(struct e1000 *nic, uint32_t address, uint16_t *word)
+{
+	uint32_t done = nic->model->eerd_done;
+
+	e1000_write(nic, E1000_EERD, address << nic->model->eerd_address_shift | E1000_EERD_START);
+	if (wait_register(nic, E1000_EERD, done, done, 100000))
+		return e1000_fail(-ETIMEDOUT, "the EEPROM does not answer");
+	*word = (uint16_t)(e1000_read(nic, E1000_EERD) >> E1000_EERD_DATA_SHIFT);
+	return 0;
+}
+
+/* Words 0 to 2 are the address, low byte first; the sum over all words is fixed [5.6]. */
+static int eeprom_address(struct e1000 *nic)
+{
+	uint16_t sum = 0, word = 0;
+
+	for (uint32_t i = 0; i < E1000_EEPROM_WORDS; i++) {
+		int error = eeprom_word(nic, i, &word);
+
+		if (error)
+			return error;
+		sum = (uint16_t)(sum + word);
+		if (i < 3) {
+			nic->address[2 * i] = (uint8_t)word;
+			nic->address[2 * i + 1] = (uint8_t)(word >> 8);
+		}
+	}
+	if (sum != E1000_EEPROM_SUM)
+		return e1000_fail(-EIO, "the EEPROM's checksum is 0x%04x, not 0x%04x", sum,
+				  E1000_EEPROM_SUM);
+	return 0;
+}
+
+/* ---- PHY [13.4.7] ------------------------------------------------------------------- */
+
+static int mdic(struct e1000 *nic, uint32_t command, unsigned int reg)
+{
+	uint32_t value;
+
+	e1000_write(nic, E1000_MDIC, command | E1000_MDIC_PHY_1 | reg << E1000_MDIC_REG_SHIFT);
+	if (wait_register(nic, E1000_MDIC, E1000_MDIC_READY, E1000_MDIC_READY, 10000))
+		return e1000_fail(-ETIMEDOUT, "PHY register %u does not answer", reg);
+	value = e1000_read(nic, E1000_MDIC);
+	if (value & E1000_MDIC_ERROR)
+		return e1000_fail(-EIO, "PHY register %u: error", reg);
+	return (int)(value & 0xffff);
+}
+
+static int phy_read(struct e1000 *nic, unsigned int reg)
+{
+	return mdic(nic, E1000_MDIC_OP_READ, reg);
+}
+
+static int phy_write(struct e1000 *nic, unsigned int reg, unsigned int value)
+{
+	int result = mdic(nic, E1000_MDIC_OP_WRITE | value, reg);
+
+	return result < 0 ? result : 0;
+}
+
+/* A link that stands is left alone, so that a restarted driver works at once. */
+static int phy_start(struct e1000 *nic)
+{
+	int id1 = phy_read(nic, PHY_ID1), id2 = phy_read(nic, PHY_ID2);
+	int control = phy_read(nic, PHY_CONTROL), status;
+
+	if (id1 < 0 || id2 < 0 || control < 0)
+		return -EIO;
+	phy_read(nic,
+		 PHY_STATUS); /* a link loss is latched until it is read; the second read is now */
+	status = phy_read(nic, PHY_STATUS);
+	if (status < 0)
+		return status;
+	e1000_say("PHY %04x:%04x, control 0x%04x, status 0x%04x", id1, id2, control, status);
+
+	if (status & PHY_STATUS_LINK && status & PHY_STATUS_AUTONEG_DONE)
+		return 0;
+	control &= ~(int)PHY_CONTROL_POWER_DOWN;
+	return phy_write(nic, PHY_CONTROL,
+			 (unsigned int)control | PHY_CONTROL_AUTONEG | PHY_CONTROL_RESTART);
+}
+
+bool e1000_link(struct e1000 *nic)
+{
+	static const char *const speeds[] = { "10", "100", "1000", "1000" };
+	uint32_t status = e1000_read(nic, E1000_STATUS);
+
+	nic->link_up = status & E1000_STATUS_LU;
+	if (nic->link_up)
+		e1000_say("link up: %s Mbit/s, %s duplex",
+			  speeds[(status & E1000_STATUS_SPEED_MASK) >> E1000_STATUS_SPEED_SHIFT],
+			  status & E1000_STATUS_FD ? "full" : "half");
+	else
+		e1000_say("link down");
+	return nic->link_up;
+}
+
+/* ---- receive filters [3.2.1, 13.5.1 to 13.5.3] -------------------------------------- */
+
+static void set_address(struct e1000 *nic, const uint8_t *a)
+{
+	e1000_write(nic, E1000_RAL(0),
+		    a[0] | (uint32_t)a[1] << 8 | (uint32_t)a[2] << 16 | (uint32_t)a[3] << 24);
+	e1000_write(nic, E1000_RAH(0), a[4] | (uint32_t)a[5] << 8 | E1000_RAH_AV);
+}
+
+void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode)
+{
+	uint32_t table[E1000_MTA_WORDS] = { 0 };
+	uint32_t rctl = nic->rctl & ~(E1000_RCTL_UPE | E1000_RCTL_MPE);
+
+	set_address(nic, mode->address);
+
+	/* Twelve bits of the address, 47:36 with RCTL.MO = 0, select one bit of 4096. */
+	for (unsigned int i = 0; i < mode->group_count; i++) {
+		unsigned int bit = mode->groups[i][4] >> 4 | mode->groups[i][5] << 4;
+
+		table[bit / 32] |= 1u << bit % 32;
+	}
+	for (unsigned int i = 0; i < E1000_MTA_WORDS; i++)
+		e1000_write(nic, E1000_MTA(i), table[i]);
+
+	if (mode->promiscuous)
+		rctl |= E1000_RCTL_UPE | E1000_RCTL_MPE;
+	if (mode->all_multicast)
+		rctl |= E1000_RCTL_MPE;
+	/* Only if it changes: QEMU's 82540EM receives nothing for a second after each write. */
+	if (rctl != nic->rctl)
+		e1000_write(nic, E1000_RCTL, rctl);
+	nic->rctl = rctl;
+	e1000_say("receive: own address, broadcast, %u group%s%s%s", mode->group_count,
+		  mode->group_count == 1 ? "" : "s", mode->all_multicast ? ", all multicast" : "",
+		  mode->promiscuous ? ", promiscuous" : "");
+}
+
+/* ---- statistics [13.7] -------------------------------------------------------------- */
+
+/* 64-bit counters: the low half first, reading the high one clears both. */
+static uint64_t counter64(struct e1000 *nic, unsigned int low)
+{
+	uint64_t value = e1000_read(nic, low);
+
+	return value | (uint64_t)e1000_read(nic, low + 4) << 32;
+}
+
+void e1000_count(struct e1000 *nic)
+{
+	struct e1000_statistics *s = &nic->statistics;
+
+	s->rx_good += e1000_read(nic, E1000_GPRC);
+	s->rx_good_bytes += counter64(nic, E1000_GORCL);
+	s->rx_broadcast += e1000_read(nic, E1000_BPRC);
+	s->rx_multicast += e1000_read(nic, E1000_MPRC);
+	s->tx_good += e1000_read(nic, E1000_GPTC);
+	s->tx_good_bytes += counter64(nic, E1000_GOTCL);
+	s->rx_missed += e1000_read(nic, E1000_MPC);
+	s->rx_no_buffer += e1000_read(nic, E1000_RNBC);
+	s->rx_crc_errors += e1000_read(nic, E1000_CRCERRS);
+	s->rx_length_errors += e1000_read(nic, E1000_RLEC) + e1000_read(nic, E1000_RUC) +
+			       e1000_read(nic, E1000_ROC);
+}
+
+/* ---- up and down -------------------------------------------------------------------- */
+
+int e1000_open(struct e1000 *nic, const char *name)
+{
+	const struct udrv_ioc_device_info *info;
+	void *regs;
+	int error;
+
+	memset(nic, 0, sizeof(*nic));
+	error = udrv_open(name, &nic->device);
+	if (error)
+		return e1000_fail(error, "%s", name);
+
+	info = udrv_info(nic->device);
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+		if (info->vendor == E1000_VENDOR && info->device == models[i].device)
+			nic->model = &models[i];
+	if (!nic->model)
+		return e1000_fail(
+			-EINVAL,
+			"%s is %04x:%04x; this drives 8086:100e (82540EM) and 8086:10d3 (82574L)",
+			name, info->vendor, info->device);
+
+	error = udrv_bar_map(nic->device, 0, 0, 0, 0, &regs, &nic->regs_length);
+	if (error)
+		return e1000_fail(error, "map the registers");
+	nic->regs = regs;
+
+	error = reset(nic);
+	if (!error)
+		error = own(nic);
+	if (error)
+		return error;
+	error = eeprom_address(nic);
+	disown(nic);
+	return error;
+}
+
+/* General configuration [14.3]: the MAC follows the PHY, nothing is forced, VLAN tags stay in
+ * place. */
+static int start_link(struct e1000 *nic)
+{
+	uint32_t ctrl = e1000_read(nic, E1000_CTRL);
+	int error;
+
+	ctrl &= ~(E1000_CTRL_LRST | E1000_CTRL_ILOS | E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPX |
+		  E1000_CTRL_VME | E1000_CTRL_PHY_RST);
+	e1000_write(nic, E1000_CTRL, ctrl | E1000_CTRL_ASDE | E1000_CTRL_SLU | E1000_CTRL_FD);
+
+	error = own(nic);
+	if (error)
+		return error;
+	error = phy_start(nic);
+	disown(nic);
+	return error;
+}
+
+/* Receive initialization [14.4]: filters first, the receiver last. */
+static void start_receiver(struct e1000 *nic)
+{
+	for (unsigned int i = 1; i < E1000_RA_ENTRIES; i++) {
+		e1000_write(nic, E1000_RAL(i), 0);
+		e1000_write(nic, E1000_RAH(i), 0);
+	}
+	set_address(nic, nic->address);
+	for (unsigned int i = 0; i < E1000_MTA_WORDS; i++)
+		e1000_write(nic, E1000_MTA(i), 0);
+
+	e1000_write(nic, E1000_RXCSUM, E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL);
+	if (nic->model->device == E1000_DEVICE_82574L)
+		e1000_write(nic, E1000_RFCTL,
+			    E1000_RFCTL_ISCSI_DIS | E1000_RFCTL_NFSW_DIS | E1000_RFCTL_NFSR_DIS |
+				    E1000_RFCTL_ACK_DIS);
+
+	nic->rctl = E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_SECRC | E1000_RCTL_BSIZE_2048 |
+		    E1000_RCTL_MO_47_36 | E1000_RCTL_RDMTS_EIGHTH;
+	e1000_write(nic, E1000_RCTL, nic->rctl);
+	e1000_write(nic, E1000_RDT,
+		    nic->rx.count - 1); /* only now: [14.4], "enable, then bump the tail" */
+}
+
+/* Transmit initialization [14.5]. */
+static void start_transmitter(struct e1000 *nic)
+{
+	e1000_write(nic, E1000_TIPG, nic->model->tipg);
+	if (nic->model->device == E1000_DEVICE_82574L)
+		e1000_write(nic, E1000_TXDCTL, e1000_read(nic, E1000_TXDCTL) | E1000_TXDCTL_82574);
+	e1000_write(nic, E1000_TCTL,
+		    E1000_TCTL_EN | E1000_TCTL_PSP | 0x0f << E1000_TCTL_CT_SHIFT |
+			    0x40 << E1000_TCTL_COLD_SHIFT);
+}
+
+int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
+{
+	int error;
+
+	/* The card is quiet since e1000_open(): from here on it may reach memory. */
+	error = udrv_bus_master(nic->device, true);
+	if (error)
+		return e1000_fail(error, "allow DMA");
+	error = start_link(nic);
+	if (error)
+		return error;
+	error = e1000_rx_start(nic, ring_count);
+	if (!error)
+		error = e1000_tx_start(nic, ring_count);
+	if (error)
+		return e1000_fail(error, "allocate rings of %u descriptors", ring_count);
+	error = e1000_irq_start(nic, irq);
+	if (error)
+		return error;
+
+	start_receiver(nic);
+	start_transmitter(nic);
+	e1000_link(nic);
+	return 0;
+}
+
+void e1000_close(struct e1000 *nic)
+{
+	if (!nic->device)
+		return;
+	if (nic->regs) {
+		quieten(nic);
+		e1000_count(nic);
+	}
+	udrv_bus_master(nic->device, false); /* waits for what is under way: the rings can go */
+	udrv_irq_setup(nic->device, UDRV_IRQ_NONE, 0);
+	e1000_rings_free(nic);
+	if (nic->regs)
+		udrv_bar_unmap(nic->device, nic->regs, nic->regs_length);
+	udrv_close(nic->device);
+	nic->device = NULL;
+}

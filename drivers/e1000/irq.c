@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * irq.c - the card's interrupts: INTx, MSI, or two vectors of MSI-X
+ *
+ * Owns ICR, IMS, IMC and the 82574L's vector registers [13.4.17 to 13.4.21; 82574: 7.4]. The hard
+ * part is to lose none: the order is always "take the interrupt, acknowledge it in the card, empty
+ * the ring, sleep". A frame that comes after the acknowledgement interrupts again, one before it is
+ * in the ring.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include "e1000.h"
+
+#define VECTOR_QUEUE 0u /* receive and transmit */
+#define VECTOR_OTHER 1u /* link, overrun */
+
+/* At most 20,000 interrupts a second, in units of 256 ns [13.4.18]. */
+#define INTERVAL (1000000000u / 256u / 20000u)
+
+static uint32_t receive_causes(const struct e1000 *nic)
+{
+	if (nic->irq == UDRV_IRQ_MSIX)
+		return E1000_IRQ_RXQ0 | E1000_IRQ_OTHER | E1000_IRQ_LSC | E1000_IRQ_RXO;
+	return E1000_IRQ_RXT0 | E1000_IRQ_RXDMT0 | E1000_IRQ_RXO | E1000_IRQ_LSC;
+}
+
+static int setup(struct e1000 *nic, unsigned int irq)
+{
+	int vectors = udrv_irq_setup(nic->device, irq, irq == UDRV_IRQ_MSIX ? 2 : 1);
+
+	return vectors < 0 ? vectors : 0;
+}
+
+int e1000_irq_start(struct e1000 *nic, unsigned int irq)
+{
+	static const char *const names[] = { "none", "INTx", "MSI", "MSI-X" };
+	unsigned int first = irq == UDRV_IRQ_NONE ? nic->model->irq : irq;
+	unsigned int last = irq == UDRV_IRQ_NONE ? UDRV_IRQ_INTX : irq;
+	int error, flags;
+
+	/* The best first, unless one was asked for. */
+	for (nic->irq = first; (error = setup(nic, nic->irq)) && nic->irq > last; nic->irq--)
+		;
+	if (error)
+		return e1000_fail(error, "set up %s", names[nic->irq]);
+	e1000_say("interrupts by %s", names[nic->irq]);
+
+	if (nic->irq == UDRV_IRQ_MSIX) {
+		e1000_write(nic, E1000_IVAR,
+			    E1000_IVAR_RXQ0(VECTOR_QUEUE) | E1000_IVAR_TXQ0(VECTOR_QUEUE) |
+				    E1000_IVAR_OTHER(VECTOR_OTHER));
+		e1000_write(nic, E1000_EIAC, E1000_IRQ_RXQ0 | E1000_IRQ_TXQ0);
+		e1000_write(nic, E1000_CTRL_EXT,
+			    e1000_read(nic, E1000_CTRL_EXT) | E1000_CTRL_EXT_PBA_CLR);
+		e1000_write(nic, E1000_EITR(VECTOR_QUEUE), INTERVAL);
+		e1000_write(nic, E1000_EITR(VECTOR_OTHER), INTERVAL);
+	} else {
+		if (nic->model->device == E1000_DEVICE_82574L) {
+			e1000_write(nic, E1000_EIAC, 0);
+			e1000_write(nic, E1000_CTRL_EXT,
+				    e1000_read(nic, E1000_CTRL_EXT) & ~E1000_CTRL_EXT_PBA_CLR);
+		}
+		e1000_write(nic, E1000_ITR, INTERVAL);
+	}
+	/* The delay timers [13.4.30, 13.4.31] are superseded by ITR. */
+	e1000_write(nic, E1000_RDTR, 0);
+	e1000_write(nic, E1000_RADV, 0);
+	e1000_write(nic, E1000_TIDV, 0);
+	e1000_write(nic, E1000_TADV, 0);
+
+	/* e1000_irq_take() must not block: the loop waits in poll(), for more than this card. */
+	flags = fcntl(udrv_fd(nic->device), F_GETFL);
+	if (flags < 0 || fcntl(udrv_fd(nic->device), F_SETFL, flags | O_NONBLOCK) < 0)
+		return e1000_fail(-errno, "set O_NONBLOCK");
+	return 0;
+}
+
+void e1000_irq_arm(struct e1000 *nic, bool transmit)
+{
+	uint32_t causes = receive_causes(nic);
+
+	if (transmit)
+		causes |= nic->irq == UDRV_IRQ_MSIX ? E1000_IRQ_TXQ0 : E1000_IRQ_TXDW;
+	if (nic->irq_causes & ~causes)
+		e1000_write(nic, E1000_IMC, nic->irq_causes & ~causes);
+	/* With MSI-X the message itself has masked its causes (EIAC). */
+	if (nic->irq == UDRV_IRQ_MSIX || causes != nic->irq_causes)
+		e1000_write(nic, E1000_IMS, causes);
+	nic->irq_causes = causes;
+}
+
+int e1000_irq_take(struct e1000 *nic)
+{
+	struct udrv_irq_record records[2];
+	int count = udrv_irq_wait(nic->device, records, 2, -1);
+	bool link = false;
+
+	if (count <= 0)
+		return count == -EINTR ? 0 : count;
+	for (int i = 0; i < count; i++) {
+		nic->interrupts += records[i].count;
+		link |= records[i].vector == VECTOR_OTHER;
+	}
+	if (nic->irq != UDRV_IRQ_MSIX)
+		return !!(e1000_read(nic, E1000_ICR) & E1000_IRQ_LSC);
+	/* Reading ICR would clear the queue's causes too [82574: 10.2.4]: write what vector 1 is
+	 * for. */
+	if (link)
+		e1000_write(nic, E1000_ICR, E1000_IRQ_OTHER | E1000_IRQ_LSC | E1000_IRQ_RXO);
+	return link;
+}
