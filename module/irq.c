@@ -227,8 +227,8 @@ irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
 static bool irq_arm(struct udrv_irq *irq)
 {
 	struct udrv_vector *v = irq->vectors;
+	bool pending = false, fired = false;
 	unsigned long flags;
-	bool fired = false;
 
 	if (READ_ONCE(irq->kind) != UDRV_IRQ_INTX)
 		return false;
@@ -237,13 +237,20 @@ static bool irq_arm(struct udrv_irq *irq)
 	/*
 	 * With an eventfd the waiter hears of nothing; and IRQ_SETUP may just have come and gone.
 	 */
-	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd)
-		fired = udrv_irq_intx_arm(v);
+	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd) {
+		/*
+		 * The handler may have come since the caller looked. That interrupt has not been
+		 * acknowledged, so arming would find the line asserted, and count it again.
+		 */
+		pending = v->pending;
+		if (!pending)
+			fired = udrv_irq_intx_arm(v);
+	}
 	spin_unlock_irqrestore(&v->lock, flags);
 
 	if (fired)
 		udrv_irq_wake(irq); /* the other waiters */
-	return fired;
+	return pending || fired;
 }
 
 /* ---- MSI and MSI-X ---- */
