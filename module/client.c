@@ -43,6 +43,9 @@ struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *fi
 	if (ret)
 		goto err_page;
 
+	/* Off since probe, unless somebody wrote to config space through sysfs. */
+	udrv_pci_set_master(udev, false);
+
 	kref_init(&client->ref);
 	mutex_init(&client->lock);
 	client->udev = udev;
