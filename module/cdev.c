@@ -48,6 +48,7 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 
 	udev->client = client;
 	file->private_data = client;
+	file->f_mode |= FMODE_NOWAIT;
 out:
 	mutex_unlock(&udev->lock);
 	return ret;
@@ -91,21 +92,43 @@ static bool udrv_cdev_width_ok(size_t width)
 	return width == 1 || width == 2 || width == 4 || width == 8;
 }
 
-static ssize_t udrv_cdev_read(struct file *file, char __user *buf, size_t bytes, loff_t *pos)
+static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t bytes, loff_t pos,
+				 bool nonblock)
 {
 	struct udrv_client *client = file->private_data;
 	u64 value = 0;
 	ssize_t ret;
 
-	if (!*pos)
-		return udrv_irq_read(client, buf, bytes, file->f_flags & O_NONBLOCK);
+	if (!pos)
+		return udrv_irq_read(client, buf, bytes, nonblock);
 
 	if (!udrv_cdev_width_ok(bytes))
 		return -EINVAL;
-	ret = udrv_cdev_region(client, &value, bytes, *pos, false);
+	ret = udrv_cdev_region(client, &value, bytes, pos, false);
 	if (ret > 0 && copy_to_user(buf, &value, bytes))
 		ret = -EFAULT;
 	return ret;
+}
+
+static ssize_t udrv_cdev_read(struct file *file, char __user *buf, size_t bytes, loff_t *pos)
+{
+	return udrv_cdev_read_at(file, buf, bytes, *pos, file->f_flags & O_NONBLOCK);
+}
+
+/*
+ * preadv2() and io_uring come this way, read() and pread() do not. With RWF_NOWAIT one read does not
+ * wait although the descriptor does: what a wait with a timeout needs, where another thread may take
+ * the record after poll() has seen it, and O_NONBLOCK would be that thread's too.
+ */
+static ssize_t udrv_cdev_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	size_t bytes = iov_iter_count(to);
+
+	if (!user_backed_iter(to) || iov_iter_single_seg_count(to) != bytes)
+		return -EINVAL;
+	return udrv_cdev_read_at(file, iter_iov_addr(to), bytes, iocb->ki_pos,
+				 file->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT);
 }
 
 static ssize_t udrv_cdev_write(struct file *file, const char __user *buf, size_t bytes, loff_t *pos)
@@ -142,6 +165,7 @@ static const struct file_operations udrv_cdev_fops = {
 	.open = udrv_cdev_open,
 	.release = udrv_cdev_release,
 	.read = udrv_cdev_read,
+	.read_iter = udrv_cdev_read_iter,
 	.write = udrv_cdev_write,
 	.poll = udrv_cdev_poll,
 	.fasync = udrv_cdev_fasync,

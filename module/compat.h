@@ -11,6 +11,8 @@
 #include <linux/device.h>
 #include <linux/eventfd.h>
 #include <linux/mm.h>
+#include <linux/swiotlb.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
@@ -39,6 +41,13 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, unsigned long flag
 }
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+static inline void __user *iter_iov_addr(const struct iov_iter *iter)
+{
+	return (iter_is_ubuf(iter) ? iter->ubuf : iter->iov->iov_base) + iter->iov_offset;
+}
+#endif
+
 static inline void udrv_eventfd_signal(struct eventfd_ctx *ctx, u64 count)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
@@ -48,6 +57,22 @@ static inline void udrv_eventfd_signal(struct eventfd_ctx *ctx, u64 count)
 	while (count--)
 		eventfd_signal(ctx);
 #endif
+}
+
+/* The highest address of the bounce buffer; 0 if there is none. 6.6 moved it into a pool. */
+static inline phys_addr_t udrv_swiotlb_last(struct device *dev)
+{
+	phys_addr_t end = 0;
+
+#ifdef CONFIG_SWIOTLB
+	if (dev->dma_io_tlb_mem)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+		end = dev->dma_io_tlb_mem->end;
+#else
+		end = dev->dma_io_tlb_mem->defpool.end;
+#endif
+#endif
+	return end ? end - 1 : 0;
 }
 
 #endif /* UDRV_COMPAT_H */

@@ -8,7 +8,9 @@
  * The hard parts: pages must be pinned such that the device and the process see the same memory
  * ever after (pin_flags below), and no lock of ours is held while user memory is faulted in.
  */
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -211,6 +213,30 @@ static void mapping_list(struct udrv_mapping *mapping, struct udrv_dma_segment *
 }
 
 /*
+ * Would the DMA API find memory that the device's mask does not reach, and no bounce buffer that it
+ * reaches either? It would say so with a warning in the log; the user is told by an error instead.
+ */
+static bool mapping_out_of_reach(struct device *dev, struct udrv_mapping *mapping)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	phys_addr_t bounce_last = udrv_swiotlb_last(dev);
+	u64 mask = dma_get_mask(dev);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (bounce_last && phys_to_dma(dev, bounce_last) <= mask)
+		return false;
+	if (domain && (domain->type & __IOMMU_DOMAIN_PAGING))
+		return false;
+	if (is_swiotlb_force_bounce(dev))
+		return true;
+	for_each_sgtable_sg(&mapping->sgt, sg, i)
+		if (phys_to_dma(dev, sg_phys(sg) + sg->length - 1) > mask)
+			return true;
+	return false;
+}
+
+/*
  * Map for the device, list the segments, give out the handle. dma_lock is taken here and dropped
  * again: as soon as that happened, another thread may unmap the handle, and @mapping be gone.
  */
@@ -228,10 +254,10 @@ static int mapping_publish(struct udrv_client *client, struct udrv_mapping *mapp
 		goto out;
 
 	/* NO_WARN: a full bounce buffer is the user's to hear of, not the log's. */
-	if (dma_map_sgtable(dev, &mapping->sgt, mapping->direction, DMA_ATTR_NO_WARN)) {
-		ret = -ENOMEM;
+	ret = -ENOMEM;
+	if (mapping_out_of_reach(dev, mapping) ||
+	    dma_map_sgtable(dev, &mapping->sgt, mapping->direction, DMA_ATTR_NO_WARN))
 		goto out;
-	}
 
 	p->segment_count = mapping->sgt.nents;
 	ret = -ENOSPC;

@@ -444,7 +444,8 @@ struct udrv_dma_segment {
  *
  * Errors: EFAULT the memory is not mapped (or not writable, for a device that writes), or it is not
  * ordinary memory (a BAR, a consistent buffer); ENOSPC the list is too short (nothing is mapped);
- * ENOMEM the limit is reached, or there is no room in the IOMMU or the bounce buffer.
+ * ENOMEM the limit is reached, there is no room in the IOMMU or the bounce buffer, or
+ * (without an IOMMU) the memory lies above the DMA mask, and so does the bounce buffer.
  * State: open.
  */
 struct udrv_ioc_dma_map {
