@@ -125,7 +125,7 @@ static void dma_consistent(void)
 	transfer(buffer.iova, 0, EDU_BUFFER_BYTES, false);
 	transfer(buffer.iova + EDU_BUFFER_BYTES, 0, EDU_BUFFER_BYTES, true);
 	expect(!memcmp(out, back, EDU_BUFFER_BYTES), "DMA, consistent memory");
-	printf("DMA, consistent memory: 4096 bytes to the device and back, equal\n");
+	printf("DMA, consistent memory: 4095 bytes to the device and back, equal\n");
 	must(udrv_dma_free(device, &buffer), "free DMA memory");
 }
 
@@ -156,7 +156,7 @@ static void dma_streaming(void)
 	stream(out, false);
 	stream(back, true);
 	expect(!memcmp(out, back, EDU_BUFFER_BYTES), "DMA, streaming memory");
-	printf("DMA, streaming memory: 4096 bytes of malloc() to the device and back, equal\n");
+	printf("DMA, streaming memory: 4095 bytes of malloc() to the device and back, equal\n");
 	free(out), free(back);
 }
 
