@@ -72,7 +72,7 @@ static const struct bad_value {
 	VALUE(DMA_MAP, udrv_ioc_dma_map, direction, ~0U, EINVAL),
 	VALUE(DMA_MAP, udrv_ioc_dma_map, length, 0, EINVAL),
 	VALUE(DMA_MAP, udrv_ioc_dma_map, length, ~0ULL, EINVAL), /* wraps */
-	VALUE(DMA_MAP, udrv_ioc_dma_map, user_addr, ~0ULL - 100, EINVAL), /* wraps */
+	VALUE(DMA_MAP, udrv_ioc_dma_map, user_addr, ~0ULL - 100, EFAULT), /* wraps */
 	VALUE(DMA_MAP, udrv_ioc_dma_map, user_addr, 0, EFAULT),
 	VALUE(DMA_MAP, udrv_ioc_dma_map, user_addr, 0xffff888000001000, EFAULT),
 	VALUE(DMA_MAP, udrv_ioc_dma_map, segments, 0, EFAULT),

@@ -2,14 +2,13 @@
 /*
  * device_test.c - the node: who may open it, what it says of the device, how it comes and goes
  *
- * What the node says is compared with what the kernel's own PCI code says in sysfs. The hard part is
- * unbind with everything in use: it must end within seconds, whatever the process does.
+ * What the node says is compared with what the kernel's own PCI code says in sysfs. Reset, unbind in
+ * use and rmmod are unbind_test.c's. The hard part is to compare without using the module's own words:
+ * capabilities and sizes are read again here, from config space.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,8 +202,9 @@ static void info(void)
 		CHECK_EQ(!!(info.state & UDRV_DEVICE_IOMMU), translated(&node));
 		snprintf(path, sizeof(path), "%s/reset", node.sysfs);
 		CHECK_EQ(!!(info.state & UDRV_DEVICE_RESET), !access(path, F_OK));
-		/* It works on all of QEMU's devices that have a line. */
-		CHECK_EQ(!!(info.state & UDRV_DEVICE_INTX_MASK), info.intx_count);
+		/* It works on all of QEMU's devices; of those without a line nothing is said. */
+		if (info.intx_count)
+			CHECK(info.state & UDRV_DEVICE_INTX_MASK);
 		node_close(&node);
 	}
 	CHECK_GT(devices, 0);
@@ -480,67 +480,6 @@ static int inherited(int fd)
 	       info.device != 0x11e8;
 }
 
-static void reset_refused(void)
-{
-	struct udrv_ioc_device_reset reset = NODE_ARG(reset);
-	struct node edu;
-
-	node_open_mapped(&edu, "edu");
-	tap_step("edu has none");
-	CHECK_OK(node_bus_master(&edu, true));
-	CHECK_EQ(node_info(&edu).state & UDRV_DEVICE_RESET, 0);
-	CHECK_ERROR(ioctl(edu.fd, UDRV_IOC_DEVICE_RESET, &reset), EOPNOTSUPP);
-	tap_step("nothing has changed");
-	CHECK_EQ(MASTER(&edu), 1);
-	CHECK_EQ(node_read32(&edu, EDU_ID), EDU_ID_VALUE);
-	node_close(&edu);
-}
-
-static void reset(void)
-{
-	struct udrv_ioc_device_reset reset = NODE_ARG(reset);
-	const unsigned int aqa = 0x24; /* admin queue attributes: read-write, 0 after reset */
-	struct udrv_ioc_dma_alloc buffer;
-	struct node nvme;
-	uint32_t bars[6];
-
-	node_open_mapped(&nvme, "nvme");
-	tap_step("nvme has FLR");
-	CHECK(node_info(&nvme).state & UDRV_DEVICE_RESET);
-	for (int i = 0; i < 6; i++)
-		bars[i] = node_config(&nvme, 0x10 + 4 * i, 4);
-	CHECK_OK(node_bus_master(&nvme, true));
-	CHECK_OK(node_dma_alloc(&nvme, PAGE, &buffer));
-	CHECK_EQ(node_irq_setup(&nvme, UDRV_IRQ_MSIX, 4), 4);
-	node_write32(&nvme, aqa, 0x001f001f);
-	CHECK_EQ(node_read32(&nvme, aqa), 0x001f001f);
-	REQUIRE_OK(ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset));
-	tap_step("registers are reset, the mapping stays, bus mastering is off");
-	CHECK_EQ(node_read32(&nvme, aqa), 0);
-	CHECK_EQ(MASTER(&nvme), 0);
-	CHECK_EQ(node_number(&nvme, "bus_master"), 0);
-	CHECK_EQ(node_info(&nvme).state & UDRV_DEVICE_BUS_MASTER, 0);
-	for (int i = 0; i < 6; i++)
-		CHECK_EQ(node_config(&nvme, 0x10 + 4 * i, 4), bars[i]);
-	CHECK_EQ(node_config(&nvme, 4, 2) & 2, 2);
-	tap_step("interrupts and DMA stay");
-	CHECK_STR(node_attribute(&nvme, "irq"), "msix 4");
-	CHECK(node_config(&nvme, node_capability(&nvme, 0x11) + 2, 2) & 0x8000);
-	CHECK_EQ(node_number(&nvme, "dma_consistent"), PAGE);
-	CHECK_OK(node_bus_master(&nvme, true));
-	CHECK_OK(node_dma_free(&nvme, buffer.handle));
-	tap_step("again and again");
-	for (int i = 0; i < 5; i++)
-		CHECK_OK(ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset));
-	CHECK_EQ(node_read32(&nvme, aqa), 0);
-	tap_step("and at the end of the driver");
-	node_write32(&nvme, aqa, 0x001f001f);
-	node_close(&nvme);
-	node_open_mapped(&nvme, "nvme");
-	CHECK_EQ(node_read32(&nvme, aqa), 0);
-	node_close(&nvme);
-}
-
 static void attributes(void)
 {
 	static const char *const names[] = { "owner", "irq", "interrupts", "bus_master",
@@ -591,8 +530,6 @@ int main(int argc, char **argv)
 		TAP_TEST(bus_master),
 		TAP_TEST(reopen_is_clean),
 		TAP_TEST(passed_and_inherited),
-		TAP_TEST(reset_refused),
-		TAP_TEST(reset),
 		TAP_TEST(attributes),
 	};
 

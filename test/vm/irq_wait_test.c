@@ -403,25 +403,30 @@ static void signals(void)
 static void setup_under_a_reader(void)
 {
 	static const unsigned int kinds[] = { UDRV_IRQ_MSI, UDRV_IRQ_INTX, UDRV_IRQ_INTX,
-					      UDRV_IRQ_MSI, UDRV_IRQ_MSI, UDRV_IRQ_NONE };
+					      UDRV_IRQ_MSI, UDRV_IRQ_MSI };
 	struct udrv_irq_record record;
 	struct os_thread reader;
 
 	begin(UDRV_IRQ_INTX);
 	CHECK_OK(node_bus_master(&edu, true));
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		tap_step("%zu: to %s", i, kind_names[kinds[i]]);
-		os_thread_start(&reader, read_record, &record);
-		os_wait_blocked(reader.tid, SYS_read);
-		CHECK_EQ(node_irq_setup(&edu, kinds[i], kinds[i] != UDRV_IRQ_NONE),
-			 kinds[i] != UDRV_IRQ_NONE);
-		/* The reader arms what is new; after NONE it sets up what it needs. */
-		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).kind != UDRV_IRQ_NONE &&
-				  !(node_irq_info(&edu, 0).state & UDRV_IRQ_MASKED), 5000));
-		edu_raise(&edu, 1);
-		os_thread_join(&reader);
-		check_record(&record, 1);
-		edu_ack(&edu);
+	for (int give_back = 0; give_back < 2; give_back++) {
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			tap_step("to %s%s (%zu)", kind_names[kinds[i]],
+				 give_back ? ", with none between" : "", i);
+			os_thread_start(&reader, read_record, &record);
+			os_wait_blocked(reader.tid, SYS_read);
+			if (give_back)
+				CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
+			CHECK_EQ(node_irq_setup(&edu, kinds[i], 1), 1);
+			/* The reader arms what is new. */
+			CHECK(OS_WAIT_FOR(!(node_irq_info(&edu, 0).state & UDRV_IRQ_MASKED),
+					  5000));
+			edu_raise(&edu, 1);
+			os_thread_join(&reader);
+			check_record(&record, 1);
+			CHECK_EQ(node_irq_info(&edu, 0).kind, kinds[i]);
+			edu_ack(&edu);
+		}
 	}
 	node_close(&edu);
 }

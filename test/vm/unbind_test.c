@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+/*
+ * unbind_test.c - a device that is reset or taken away while a process uses it
+ *
+ * Unbinding must be over within seconds, whatever the process is doing, and leave it with descriptors
+ * that are dead for good, mappings that read all-ones, and no signal. The hard part is to have
+ * everything in use at the same time: a thread that reads, one that polls, mappings of registers and
+ * of buffers, pinned pages.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "node.h"
+#include "os.h"
+#include "tap.h"
+
+#define MASTER(node) (node_config(node, 4, 2) >> 2 & 1)
+#define SOON_NS 5000000000ULL
+
+static struct node edu;
+
+static void *read_dies(void *arg)
+{
+	struct udrv_irq_record record;
+
+	(void)arg;
+	CHECK_ERROR(read(edu.fd, &record, sizeof(record)), ENODEV);
+	return NULL;
+}
+
+static void *poll_dies(void *arg)
+{
+	struct pollfd wait = { .fd = edu.fd, .events = POLLIN };
+
+	(void)arg;
+	CHECK_EQ(poll(&wait, 1, -1), 1);
+	CHECK(wait.revents & POLLHUP);
+	return NULL;
+}
+
+/* Every call, valid but for the device. */
+static void check_dead(int fd)
+{
+	static const struct {
+		unsigned int cmd, size;
+	} calls[] = {
+		{ UDRV_IOC_DEVICE_INFO, 72 }, { UDRV_IOC_DEVICE_BUS_MASTER, 16 },
+		{ UDRV_IOC_DEVICE_RESET, 8 }, { UDRV_IOC_REGION_INFO, 56 },
+		{ UDRV_IOC_IRQ_SETUP, 16 },   { UDRV_IOC_IRQ_INFO, 40 },
+		{ UDRV_IOC_IRQ_MASK, 16 },    { UDRV_IOC_IRQ_UNMASK, 16 },
+		{ UDRV_IOC_IRQ_ATTACH, 16 },  { UDRV_IOC_IRQ_DETACH, 16 },
+		{ UDRV_IOC_DMA_MASK, 16 },    { UDRV_IOC_DMA_ALLOC, 40 },
+		{ UDRV_IOC_DMA_FREE, 16 },    { UDRV_IOC_DMA_MAP, 48 },
+		{ UDRV_IOC_DMA_UNMAP, 16 },   { UDRV_IOC_DMA_SYNC, 32 },
+	};
+	static uint8_t memory[PAGE];
+	struct udrv_dma_segment segment;
+	int event = eventfd(0, EFD_CLOEXEC);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	uint8_t value[64];
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		uint64_t arg[9] = { calls[i].size };
+
+		switch (calls[i].cmd) {
+		case UDRV_IOC_IRQ_SETUP:
+			arg[1] = UDRV_IRQ_INTX | 1ULL << 32;
+			break;
+		case UDRV_IOC_IRQ_MASK:
+		case UDRV_IOC_IRQ_UNMASK:
+			arg[1] = 1ULL << 32;
+			break;
+		case UDRV_IOC_IRQ_ATTACH:
+			arg[1] = (uint64_t)event << 32;
+			break;
+		case UDRV_IOC_IRQ_DETACH:
+			arg[1] = 0xffffffffULL << 32;
+			break;
+		case UDRV_IOC_DMA_MASK:
+			arg[1] = 32;
+			break;
+		case UDRV_IOC_DMA_ALLOC:
+			arg[1] = PAGE;
+			break;
+		case UDRV_IOC_DMA_MAP:
+			arg[1] = (uintptr_t)memory;
+			arg[2] = PAGE;
+			arg[3] = (uintptr_t)&segment;
+			arg[4] = 1 | (uint64_t)UDRV_DMA_TO_DEVICE << 32;
+			break;
+		case UDRV_IOC_DMA_SYNC:
+			arg[1] = 1 | (uint64_t)UDRV_DMA_SYNC_FOR_CPU << 32;
+			arg[3] = 1;
+			break;
+		}
+		if (!CHECK_ERROR(ioctl(fd, calls[i].cmd, arg), ENODEV))
+			tap_note("call %#x", calls[i].cmd);
+	}
+	close(event);
+	CHECK_ERROR(read(fd, value, 24), ENODEV);
+	CHECK_ERROR(read(fd, value, 4), ENODEV);
+	for (uint64_t n = 0; n < UDRV_REGION_COUNT; n += UDRV_REGION_CONFIG) {
+		CHECK_ERROR(pread(fd, value, 4, (n + 1) << 40), ENODEV);
+		CHECK_ERROR(pwrite(fd, value, 4, (n + 1) << 40), ENODEV);
+	}
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 1ULL << 40) == MAP_FAILED);
+	CHECK_EQ(errno, ENODEV);
+	CHECK_EQ(poll(&wait, 1, 0), 1);
+	CHECK(wait.revents & POLLHUP);
+	CHECK(!(wait.revents & POLLIN));
+}
+
+/* Unbind with everything in use, by INTx or MSI. */
+static void taken_away(unsigned int kind)
+{
+	struct udrv_ioc_dma_alloc buffers[2];
+	struct udrv_dma_segment segments[2];
+	struct os_thread reader, poller;
+	uint32_t count = 2, handle;
+	uint8_t *view[2], *memory = aligned_alloc(PAGE, 2 * PAGE);
+	struct node again;
+	int event, old;
+	uint64_t start;
+	long locked = os_status_kib("VmLck");
+
+	node_open_mapped(&edu, "edu");
+	CHECK_OK(node_bus_master(&edu, true));
+	REQUIRE_EQ(node_irq_setup(&edu, kind, 1), 1);
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_OK(node_dma_alloc(&edu, 2 * PAGE, &buffers[i]));
+		view[i] = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, edu.fd,
+			       buffers[i].offset);
+		REQUIRE(view[i] != MAP_FAILED);
+		memset(view[i], 0x11, PAGE); /* the second page is not touched before the end */
+	}
+	REQUIRE_OK(node_dma_free(&edu, buffers[1].handle));
+	memset(memory, 0x22, 2 * PAGE);
+	REQUIRE_OK(node_dma_map(&edu, memory, 2 * PAGE, UDRV_DMA_BIDIRECTIONAL, segments, &count,
+				&handle));
+	os_thread_start(&reader, read_dies, NULL);
+	os_thread_start(&poller, poll_dies, NULL);
+	os_wait_blocked(reader.tid, SYS_read);
+	os_wait_blocked(poller.tid, SYS_poll);
+
+	tap_step("unbind ends, and the threads are told");
+	start = os_now_ns();
+	node_unbind(&edu);
+	CHECK_LT(os_now_ns() - start, SOON_NS);
+	os_thread_join(&reader);
+	os_thread_join(&poller);
+	CHECK_LT(os_now_ns() - start, SOON_NS);
+	CHECK_ERROR(open(edu.path, O_RDWR), ENOENT);
+	CHECK_EQ(MASTER(&edu), 0);
+
+	tap_step("mappings read all-ones and may be written, touched before or not");
+	CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
+	CHECK_EQ(node_read32(&edu, 0xff000), ~0U);
+	node_write32(&edu, EDU_LIVE, 1);
+	for (int i = 0; i < 2; i++)
+		for (unsigned int at = 0; at < 2 * PAGE; at += PAGE) {
+			CHECK_EQ(view[i][at], 0xff);
+			view[i][at + 1] = 0xff;
+		}
+	tap_step("pinned memory is the process's own again, and nothing is charged");
+	CHECK_EQ(memory[0], 0x22);
+	CHECK_EQ(memory[2 * PAGE - 1], 0x22);
+	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 5000));
+	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == locked, 5000));
+	tap_step("every call fails with ENODEV");
+	check_dead(edu.fd);
+
+	tap_step("bound again: a new node works, the old descriptor stays dead");
+	node_bind(&edu);
+	old = edu.fd;
+	node_open_mapped(&again, "edu");
+	CHECK_EQ(node_read32(&again, EDU_ID), EDU_ID_VALUE);
+	check_dead(old);
+	CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
+	CHECK_EQ(view[0][0], 0xff);
+	node_write32(&again, EDU_LIVE, 0);
+	CHECK_EQ(node_irq_setup(&again, UDRV_IRQ_INTX, 1), 1);
+	tap_step("closing the old one changes nothing for the new one");
+	node_close(&edu);
+	CHECK_OK(munmap(view[0], 2 * PAGE));
+	CHECK_OK(munmap(view[1], PAGE));
+	CHECK_EQ(view[1][PAGE], 0xff);
+	CHECK_OK(munmap(view[1] + PAGE, PAGE));
+	CHECK_EQ(node_read32(&again, EDU_ID), EDU_ID_VALUE);
+	CHECK_STR(node_attribute(&again, "irq"), "intx 1");
+	REQUIRE_OK(event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	CHECK_OK(node_irq_attach(&again, 0, event));
+	node_close(&again);
+}
+
+static void taken_away_intx(void)
+{
+	taken_away(UDRV_IRQ_INTX);
+}
+
+static void taken_away_msi(void)
+{
+	taken_away(UDRV_IRQ_MSI);
+}
+
+static bool stop;
+
+static void *use_registers(void *arg)
+{
+	uint64_t offset = *(uint64_t *)arg;
+	uint32_t value;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+		value = node_read32(&edu, EDU_ID);
+		CHECK(value == EDU_ID_VALUE || value == ~0U);
+		if (pread(edu.fd, &value, 4, offset) == 4)
+			CHECK_EQ(value, EDU_ID_VALUE);
+		else
+			CHECK_EQ(errno, ENODEV);
+	}
+	return NULL;
+}
+
+/* Registers in use at the moment of unbinding, many times. */
+static void taken_away_in_use(void)
+{
+	struct os_thread threads[2];
+	uint64_t offset;
+
+	for (int i = 0; i < 20; i++) {
+		tap_step("round %d", i);
+		node_open_mapped(&edu, "edu");
+		offset = node_region(&edu, 0).offset;
+		__atomic_store_n(&stop, false, __ATOMIC_SEQ_CST);
+		for (int n = 0; n < 2; n++)
+			os_thread_start(&threads[n], use_registers, &offset);
+		node_unbind(&edu);
+		CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
+		__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+		for (int n = 0; n < 2; n++)
+			os_thread_join(&threads[n]);
+		node_close(&edu);
+		node_bind(&edu);
+	}
+}
+
+/* The process that holds the device cannot run: unbinding does not wait for it. */
+static void taken_away_stopped(void)
+{
+	int ready[2];
+	uint64_t start;
+	pid_t child;
+	char byte;
+
+	REQUIRE_OK(pipe(ready));
+	child = fork();
+	if (child == 0) {
+		struct udrv_irq_record record;
+
+		node_open_mapped(&edu, "edu");
+		REQUIRE_EQ(write(ready[1], "x", 1), 1);
+		CHECK_ERROR(read(edu.fd, &record, sizeof(record)), ENODEV);
+		CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
+		_exit(0);
+	}
+	REQUIRE_EQ(read(ready[0], &byte, 1), 1);
+	node_get(&edu, "edu");
+	REQUIRE_OK(kill(child, SIGSTOP));
+	tap_step("its process is stopped");
+	start = os_now_ns();
+	node_unbind(&edu);
+	CHECK_LT(os_now_ns() - start, SOON_NS);
+	REQUIRE_OK(kill(child, SIGCONT));
+	OS_CHILD_OK(child);
+	node_bind(&edu);
+}
+
+static void module_in_use(void)
+{
+	void *view;
+
+	tap_step("rmmod is refused while a descriptor is open");
+	node_open(&edu, "edu");
+	CHECK_ERROR(syscall(SYS_delete_module, "udrv", O_NONBLOCK), EAGAIN);
+	CHECK_EQ(node_info(&edu).vendor, 0x1234);
+	tap_step("and while a mapping is left");
+	view = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, edu.fd, node_region(&edu, 0).offset);
+	REQUIRE(view != MAP_FAILED);
+	close(edu.fd);
+	CHECK_ERROR(syscall(SYS_delete_module, "udrv", O_NONBLOCK), EAGAIN);
+	CHECK_EQ(*(volatile uint32_t *)view, EDU_ID_VALUE);
+	tap_step("also if the device is gone");
+	node_unbind(&edu);
+	CHECK_ERROR(syscall(SYS_delete_module, "udrv", O_NONBLOCK), EAGAIN);
+	CHECK_EQ(*(volatile uint32_t *)view, ~0U);
+	CHECK_OK(munmap(view, PAGE));
+	node_bind(&edu);
+}
+
+/* ---- reset ---- */
+
+static void reset_refused(void)
+{
+	struct udrv_ioc_device_reset reset = NODE_ARG(reset);
+
+	node_open_mapped(&edu, "edu");
+	tap_step("edu has none");
+	CHECK_OK(node_bus_master(&edu, true));
+	CHECK_EQ(node_info(&edu).state & UDRV_DEVICE_RESET, 0);
+	CHECK_ERROR(ioctl(edu.fd, UDRV_IOC_DEVICE_RESET, &reset), EOPNOTSUPP);
+	tap_step("nothing has changed");
+	CHECK_EQ(MASTER(&edu), 1);
+	CHECK_EQ(node_read32(&edu, EDU_ID), EDU_ID_VALUE);
+	node_close(&edu);
+}
+
+/* Somebody in the kernel may have the device for a moment, udev for one: EAGAIN. */
+static bool reset_now(const struct node *node)
+{
+	struct udrv_ioc_device_reset reset = NODE_ARG(reset);
+
+	int result = -1;
+
+	OS_WAIT_FOR(!(result = ioctl(node->fd, UDRV_IOC_DEVICE_RESET, &reset)) || errno != EAGAIN,
+		    5000);
+	return result == 0;
+}
+
+static void reset(void)
+{
+	const unsigned int cc = 0x14; /* controller configuration: read-write, 0 after reset */
+	const uint32_t entry_sizes = 0x460000; /* of queues; not enabled */
+	struct udrv_ioc_dma_alloc buffer;
+	struct node nvme;
+	uint32_t bars[6];
+
+	node_open_mapped(&nvme, "nvme");
+	tap_step("nvme has FLR");
+	CHECK(node_info(&nvme).state & UDRV_DEVICE_RESET);
+	for (int i = 0; i < 6; i++)
+		bars[i] = node_config(&nvme, 0x10 + 4 * i, 4);
+	CHECK_OK(node_bus_master(&nvme, true));
+	CHECK_OK(node_dma_alloc(&nvme, PAGE, &buffer));
+	CHECK_EQ(node_irq_setup(&nvme, UDRV_IRQ_MSIX, 4), 4);
+	node_write32(&nvme, cc, 0); /* the kernel's driver leaves it enabled */
+	node_write32(&nvme, cc, entry_sizes);
+	CHECK_EQ(node_read32(&nvme, cc), entry_sizes);
+	REQUIRE(reset_now(&nvme));
+	tap_step("registers are reset, the mapping stays, bus mastering is off");
+	CHECK_EQ(node_read32(&nvme, cc), 0);
+	CHECK_EQ(MASTER(&nvme), 0);
+	CHECK_EQ(node_number(&nvme, "bus_master"), 0);
+	CHECK_EQ(node_info(&nvme).state & UDRV_DEVICE_BUS_MASTER, 0);
+	for (int i = 0; i < 6; i++)
+		CHECK_EQ(node_config(&nvme, 0x10 + 4 * i, 4), bars[i]);
+	CHECK_EQ(node_config(&nvme, 4, 2) & 2, 2);
+	tap_step("interrupts and DMA stay");
+	CHECK_STR(node_attribute(&nvme, "irq"), "msix 4");
+	CHECK(node_config(&nvme, node_capability(&nvme, 0x11) + 2, 2) & 0x8000);
+	CHECK_EQ(node_number(&nvme, "dma_consistent"), PAGE);
+	CHECK_OK(node_bus_master(&nvme, true));
+	CHECK_OK(node_dma_free(&nvme, buffer.handle));
+	tap_step("again and again");
+	for (int i = 0; i < 5; i++)
+		CHECK(reset_now(&nvme));
+	CHECK_EQ(node_read32(&nvme, cc), 0);
+	tap_step("and at the end of the driver");
+	node_write32(&nvme, cc, entry_sizes);
+	node_close(&nvme);
+	node_open_mapped(&nvme, "nvme");
+	CHECK_EQ(node_read32(&nvme, cc), 0);
+	node_close(&nvme);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_test tests[] = {
+		TAP_TEST(taken_away_intx),
+		TAP_TEST(taken_away_msi),
+		TAP_TEST(taken_away_in_use),
+		TAP_TEST(taken_away_stopped),
+		TAP_TEST(module_in_use),
+		TAP_TEST(reset_refused),
+		TAP_TEST(reset),
+	};
+
+	return TAP_MAIN(argc, argv, tests, node_check_idle);
+}
