@@ -116,7 +116,8 @@ struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kin
 /**
  * udrv_dma_reap() - have an object's pages and charge given back, later
  * @client: whose
- * @dma: in no table any more, referenced by nobody
+ * @dma: in no table any more, referenced by nobody; or, at the end, a buffer with a reference for the
+ *	work
  *
  * Context: any process context, any lock.
  */
@@ -139,6 +140,7 @@ static void dma_reap_work(struct work_struct *work)
 	spin_unlock(&client->reap_lock);
 
 	list_for_each_entry_safe(dma, next, &list, reap) {
+		list_del(&dma->reap); /* it may come again */
 		if (dma->kind == UDRV_DMA_BUFFER)
 			udrv_dma_consistent_reap(client, dma);
 		else

@@ -274,8 +274,12 @@ void udrv_dma_consistent_end(struct udrv_client *client)
 	struct udrv_dma *dma;
 	unsigned long handle;
 
-	list_for_each_entry_safe(buffer, next, &client->buffers, node)
+	list_for_each_entry_safe(buffer, next, &client->buffers, node) {
 		buffer_free_memory(client, buffer);
+		/* What is mapped still lives on as a structure; its charge must not. */
+		if (kref_get_unless_zero(&buffer->ref))
+			udrv_dma_reap(client, &buffer->dma);
+	}
 
 	xa_for_each(&client->dma_handles, handle, dma) {
 		xa_erase(&client->dma_handles, handle);
@@ -283,8 +287,19 @@ void udrv_dma_consistent_end(struct udrv_client *client)
 	}
 }
 
-/** udrv_dma_consistent_reap() - the work's part of a buffer's end */
+/**
+ * udrv_dma_consistent_reap() - the work's part of a buffer's end
+ * @client: whose
+ * @dma: its head: without references, or with one of the work's own if the client has ended
+ */
 void udrv_dma_consistent_reap(struct udrv_client *client, struct udrv_dma *dma)
 {
-	buffer_destroy(client, container_of(dma, struct udrv_buffer, dma));
+	struct udrv_buffer *buffer = container_of(dma, struct udrv_buffer, dma);
+
+	if (!kref_read(&buffer->ref)) {
+		buffer_destroy(client, buffer);
+		return;
+	}
+	udrv_dma_uncharge(&buffer->dma.charge);
+	kref_put(&buffer->ref, buffer_release_now);
 }
