@@ -8,6 +8,7 @@
  * process, and must leave nothing behind that could still touch the device; udrv_client_end() does
  * the work.
  */
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 
@@ -79,23 +80,26 @@ int udrv_pci_reset(struct udrv_client *client)
  * @udev: the device
  * @removing: called from remove(), where the device lock is held already
  *
- * Does nothing where there is no reset, or no need. At release the device lock is only tried: if
- * remove() has it, remove() will reset.
+ * Does nothing where there is no reset, or no need. At release the device lock is only tried, a few
+ * times, because somebody may look at the device for a moment: if remove() has it, remove() will
+ * reset.
  *
  * Context: process, client->lock held, interrupts silenced, bus mastering off.
  */
 void udrv_pci_reset_at_end(struct udrv_device *udev, bool removing)
 {
-	int ret;
+	int ret, tries = 20;
 
 	if (!udev->used || !udrv_pci_has_reset(udev))
 		return;
 
 	down_write(&udev->bar_sem);
-	if (removing)
+	if (removing) {
 		ret = pci_reset_function_locked(udev->pdev);
-	else
-		ret = pci_try_reset_function(udev->pdev);
+	} else {
+		while ((ret = pci_try_reset_function(udev->pdev)) == -EAGAIN && --tries)
+			msleep(5);
+	}
 	up_write(&udev->bar_sem);
 
 	if (!ret)
