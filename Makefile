@@ -60,8 +60,8 @@ install-module:
 	install -m 644 dkms.conf LICENSE $(SOURCE_DIR)
 	install -m 644 module/Kbuild module/Makefile $(filter-out %.mod.c,$(wildcard module/*.[ch])) $(SOURCE_DIR)/module
 	install -m 644 uapi/udrv/*.h $(SOURCE_DIR)/uapi/udrv
-	dkms add udrv/$(VERSION)
-	set -e; for k in $(KERNELS); do dkms install udrv/$(VERSION) -k $$k; done
+	env -u MAKEFLAGS -u MFLAGS dkms add udrv/$(VERSION)
+	set -e; for k in $(KERNELS); do env -u MAKEFLAGS -u MFLAGS dkms install udrv/$(VERSION) -k $$k; done
 
 uninstall:
 	if dkms status udrv/$(VERSION) | grep -q .; then dkms remove udrv/$(VERSION) --all; fi
