@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.h - counting what an operation costs, in guest instructions
+ *
+ * The unit is the executed instruction of a guest with one CPU whose time stamp counter counts
+ * them (`vm --icount`): everything that the machine does for an operation is in it, interrupts,
+ * softirqs and kernel threads too, but nothing that the machine under it does. It is exact where
+ * wall time under emulation means nothing; it knows nothing of caches, of the price of a mode
+ * switch or of a config access. So system calls, context switches, interrupts and copied bytes
+ * stand beside it.
+ *
+ * Two sides of a figure are measured in turn, round by round, in one boot. There is no idle time in
+ * a round, by construction: somebody always has something to do. That is checked.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * struct bench_side - one way to do the operation
+ * @name: "udrv", "vfio" ...
+ * @begin: called before each round, or NULL; not counted
+ * @run: do it @n times
+ * @end: called after each round, or NULL; not counted
+ * @arg: for all three
+ * @parts: the figure is for the @parts-th part of one operation (pages of a mapping); 0 is 1
+ * @copied_bytes: what one operation copies between kernel and process
+ * @irq: the kernel's number of the interrupt that is counted, 0 for none
+ */
+struct bench_side {
+	const char *name;
+	void (*begin)(void *arg);
+	void (*run)(void *arg, unsigned long n);
+	void (*end)(void *arg);
+	void *arg;
+	unsigned int parts;
+	unsigned int copied_bytes;
+	int irq;
+};
+
+/* Read the common options (--quick), settle on the one CPU, check that the counter counts. */
+void bench_init(int argc, char **argv);
+/* Measure the sides in turn, print one line for each. */
+void bench_figure(const char *figure, const struct bench_side *sides, unsigned int count);
+/* Exit status of the program. */
+int bench_done(void);
+
+__attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
+/* A condition without which a figure would mean nothing. */
+#define REQUIRE(condition)                                                   \
+	do {                                                                 \
+		if (!(condition))                                            \
+			die("%s:%d: %s: %m", __FILE__, __LINE__, #condition); \
+	} while (0)
+
+static inline uint64_t bench_instructions(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+#endif
