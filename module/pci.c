@@ -88,7 +88,7 @@ int udrv_pci_reset(struct udrv_client *client)
  */
 void udrv_pci_reset_at_end(struct udrv_device *udev, bool removing)
 {
-	int ret, tries = 20;
+	int ret, tries = 5;
 
 	if (!udev->used || !udrv_pci_has_reset(udev))
 		return;
@@ -98,7 +98,7 @@ void udrv_pci_reset_at_end(struct udrv_device *udev, bool removing)
 		ret = pci_reset_function_locked(udev->pdev);
 	} else {
 		while ((ret = pci_try_reset_function(udev->pdev)) == -EAGAIN && --tries)
-			msleep(5);
+			msleep(20);
 	}
 	up_write(&udev->bar_sem);
 
