@@ -102,7 +102,7 @@ static inline void e1000_write(const struct e1000 *nic, unsigned int reg, uint32
 
 /* ---- main.c ------------------------------------------------------------------------- */
 
-/* Say what failed, in a sentence; returns @error, a negative errno */
+/* Say what failed; returns @error, a negative errno */
 int e1000_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Progress; silent without --verbose */
 void e1000_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -117,7 +117,7 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count);
 /* Back to a quiet card, and give everything back; after a failed open or start too */
 void e1000_close(struct e1000 *nic);
 void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode);
-/* Look at the link again; true: it is up */
+/* Look at the link again: true if it has changed; it is in link_up */
 bool e1000_link(struct e1000 *nic);
 /* Add what the card counted since the last call */
 void e1000_count(struct e1000 *nic);

@@ -212,15 +212,18 @@ bool e1000_link(struct e1000 *nic)
 {
 	static const char *const speeds[] = { "10", "100", "1000", "1000" };
 	uint32_t status = e1000_read(nic, E1000_STATUS);
+	bool up = status & E1000_STATUS_LU;
 
-	nic->link_up = status & E1000_STATUS_LU;
-	if (nic->link_up)
+	if (up == nic->link_up)
+		return false;
+	nic->link_up = up;
+	if (up)
 		e1000_say("link up: %s Mbit/s, %s duplex",
 			  speeds[(status & E1000_STATUS_SPEED_MASK) >> E1000_STATUS_SPEED_SHIFT],
 			  status & E1000_STATUS_FD ? "full" : "half");
 	else
 		e1000_say("link down");
-	return nic->link_up;
+	return true;
 }
 
 /* ---- receive filters [3.2.1, 13.5.1 to 13.5.3] -------------------------------------- */
@@ -299,7 +302,7 @@ int e1000_open(struct e1000 *nic, const char *name)
 	memset(nic, 0, sizeof(*nic));
 	error = udrv_open(name, &nic->device);
 	if (error)
-		return e1000_fail(error, "%s", name);
+		return e1000_fail(error, "%s: %s", name, udrv_strerror(error));
 
 	info = udrv_info(nic->device);
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
@@ -313,7 +316,7 @@ int e1000_open(struct e1000 *nic, const char *name)
 
 	error = udrv_bar_map(nic->device, 0, 0, 0, 0, &regs, &nic->regs_length);
 	if (error)
-		return e1000_fail(error, "map the registers");
+		return e1000_fail(error, "map the registers: %s", udrv_strerror(error));
 	nic->regs = regs;
 
 	error = reset(nic);
@@ -387,7 +390,7 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 	/* The card is quiet since e1000_open(): from here on it may reach memory. */
 	error = udrv_bus_master(nic->device, true);
 	if (error)
-		return e1000_fail(error, "allow DMA");
+		return e1000_fail(error, "allow DMA: %s", udrv_strerror(error));
 	error = start_link(nic);
 	if (error)
 		return error;
@@ -395,7 +398,8 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 	if (!error)
 		error = e1000_tx_start(nic, ring_count);
 	if (error)
-		return e1000_fail(error, "allocate rings of %u descriptors", ring_count);
+		return e1000_fail(error, "rings of %u descriptors: %s", ring_count,
+				  udrv_strerror(error));
 	error = e1000_irq_start(nic, irq);
 	if (error)
 		return error;

@@ -40,7 +40,7 @@ int e1000_fail(int error, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	fprintf(stderr, ": %s\n", udrv_strerror(error));
+	fputc('\n', stderr);
 	return error;
 }
 
@@ -243,19 +243,20 @@ static int wait_and_serve(struct loop *loop, bool busy)
 	if (!busy)
 		e1000_irq_arm(loop->nic, loop->transmit_full);
 	if (poll(fds, loop->fd_count, busy ? 0 : -1) < 0)
-		return errno == EINTR ? 0 : e1000_fail(-errno, "poll");
+		return errno == EINTR ? 0 : e1000_fail(-errno, "poll: %s", strerror(errno));
 
 	if (fds[CARD].revents & POLLIN)
 		link = e1000_irq_take(loop->nic);
 	if (link < 0 || fds[CARD].revents & (POLLHUP | POLLERR | POLLNVAL))
-		return e1000_fail(link < 0 ? link : -ENODEV, "%s", opt.device);
-	if (link > 0)
-		loop->port->ops->carrier(loop->port, e1000_link(loop->nic));
+		return e1000_fail(-ENODEV, "%s: %s", opt.device,
+				  udrv_strerror(link < 0 ? link : -ENODEV));
+	if (link > 0 && e1000_link(loop->nic))
+		loop->port->ops->carrier(loop->port, loop->nic->link_up);
 	if (fds[TIMER].revents)
 		tick(loop);
 	for (unsigned int i = PORT; i < loop->fd_count; i++) {
 		if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
-			return e1000_fail(-ENODEV, "the interface %s is gone", opt.tap);
+			return e1000_fail(-ENODEV, "the interface %s was removed", opt.tap);
 		if (i > PORT && fds[i].revents && loop->port->ops->mode(loop->port, &loop->mode))
 			set_mode(loop);
 	}
@@ -296,7 +297,7 @@ static int open_events(struct loop *loop)
 				 .events = POLLIN };
 	if (loop->fds[SIGNALS].fd < 0 || loop->fds[TIMER].fd < 0 ||
 	    timerfd_settime(loop->fds[TIMER].fd, 0, &second, NULL))
-		return e1000_fail(-errno, "set up signals and timer");
+		return e1000_fail(-errno, "set up signals and timer: %s", strerror(errno));
 	loop->fd_count = PORT + loop->port->ops->poll(loop->port, &loop->fds[PORT]);
 	return 0;
 }

@@ -102,7 +102,7 @@ static void carrier(struct port *port, bool up)
 	int on = up;
 
 	if (ioctl(tap_of(port)->fd, TUNSETCARRIER, &on))
-		e1000_fail(-errno, "%s: set the carrier", tap_of(port)->name);
+		e1000_fail(-errno, "%s: set the carrier: %s", tap_of(port)->name, strerror(errno));
 }
 
 /* ---- what to receive ---------------------------------------------------------------- */
@@ -231,22 +231,23 @@ static int open_interface(struct tap *tap, unsigned int offloads, const uint8_t 
 
 	tap->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap->fd < 0)
-		return e1000_fail(-errno, "/dev/net/tun (try: modprobe tun)");
+		return e1000_fail(-errno, "/dev/net/tun: %s (if it is missing: modprobe tun)",
+				  strerror(errno));
 	memcpy(request.ifr_name, tap->name, IFNAMSIZ);
 	if (ioctl(tap->fd, TUNSETIFF, &request))
-		return e1000_fail(-errno, "make the interface %s", tap->name);
+		return e1000_fail(-errno, "make the interface %s: %s", tap->name, strerror(errno));
 	memcpy(tap->name, request.ifr_name, IFNAMSIZ);
 
 	tun |= offloads & PORT_OFFLOAD_CSUM ? TUN_F_CSUM : 0;
 	tun |= offloads & PORT_OFFLOAD_TSO4 ? TUN_F_TSO4 : 0;
 	tun |= offloads & PORT_OFFLOAD_TSO6 ? TUN_F_TSO6 : 0;
 	if (ioctl(tap->fd, TUNSETOFFLOAD, tun))
-		return e1000_fail(-errno, "%s: set offloads", tap->name);
+		return e1000_fail(-errno, "%s: set offloads: %s", tap->name, strerror(errno));
 
 	request.ifr_hwaddr.sa_family = 1; /* ARPHRD_ETHER */
 	memcpy(request.ifr_hwaddr.sa_data, address, ETH_ALEN);
 	if (ioctl(tap->fd, SIOCSIFHWADDR, &request))
-		return e1000_fail(-errno, "%s: set the address", tap->name);
+		return e1000_fail(-errno, "%s: set the address: %s", tap->name, strerror(errno));
 	carrier(&tap->port, false);
 	return 0;
 }
@@ -258,10 +259,10 @@ static int open_netlink(struct tap *tap)
 
 	tap->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (tap->netlink < 0 || bind(tap->netlink, (struct sockaddr *)&local, sizeof(local)))
-		return e1000_fail(-errno, "open netlink");
+		return e1000_fail(-errno, "open netlink: %s", strerror(errno));
 	memcpy(request.ifr_name, tap->name, IFNAMSIZ);
 	if (ioctl(tap->netlink, SIOCGIFINDEX, &request))
-		return e1000_fail(-errno, "%s: find its index", tap->name);
+		return e1000_fail(-errno, "%s: find its index: %s", tap->name, strerror(errno));
 	tap->index = request.ifr_ifindex;
 	return request_link(tap);
 }
@@ -295,7 +296,7 @@ int tap_open(const char *name, unsigned int offloads, struct port_mode *first, s
 				  name);
 	tap = calloc(1, sizeof(*tap));
 	if (!tap)
-		return e1000_fail(-ENOMEM, "%s", name);
+		return e1000_fail(-ENOMEM, "out of memory");
 	tap->port.ops = &ops;
 	tap->port.frame_max = offloads & (PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6) ? PORT_SEGMENT_MAX
 										 : PORT_FRAME_MAX;
