@@ -43,6 +43,7 @@ hash_of() { sha256sum | cut -c1-16; }
 need_root() {
 	[ "$(id -u)" = 0 ] && return
 	command -v sudo >/dev/null || die "must be root (chroot, mounts), and there is no sudo"
+	mkdir -p "$UDRV_CACHE"  # the caller's: test/run keeps its logs there
 	exec sudo UDRV_CACHE="$UDRV_CACHE" TMPDIR="${TMPDIR:-/tmp}" "$0" "$@"
 }
 
@@ -91,7 +92,8 @@ mount_layers() {
 	shift 2
 	lower=$(IFS=:; echo "$*")
 	mkdir -p "$dir" "$upper" "$upper.work"
-	mount -t overlay udrv -o "lowerdir=$lower,upperdir=$upper,workdir=$upper.work" "$dir"
+	mount -t overlay udrv -o "lowerdir=$lower,upperdir=$upper,workdir=$upper.work" "$dir" ||
+		die "no overlay in $upper: if this is inside an overlay itself (a container), put UDRV_CACHE on another disk"
 	mount -t proc proc "$dir/proc"
 	mount -t sysfs -o ro sysfs "$dir/sys"
 	mount --bind /dev "$dir/dev"
