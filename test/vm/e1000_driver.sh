@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# e1000_driver.sh MODEL KIND: the sample network driver on a real link. MODEL: 82540EM or 82574L; KIND: intx, msi, msix.
+#
+# Its peer is a virtio-net with the kernel's driver in another network namespace; everything that judges (ping, iperf3,
+# nc, sha256sum, the interface's own counters) was written by others.
+
+# shellcheck source-path=SCRIPTDIR/../..
+# shellcheck disable=SC2317  # check and within call functions by their names
+cd "$(dirname "$0")/../.." || exit
+. test/vm/tap.sh
+. test/vm/net.sh
+trap net_cleanup EXIT
+
+model=${1:-82540EM} kind=${2:-intx}
+case $model in
+82540EM) device=00:04.0 peer=00:05.0 qdev=nic0 address=52:54:00:00:00:04 driver=e1000 ;;
+82574L) device=00:06.0 peer=00:07.0 qdev=nic1 address=52:54:00:00:00:06 driver=e1000e ;;
+*) bail "no such model: $model" ;;
+esac
+
+modprobe tun || bail "no tun"
+peer_setup "$peer"
+check "bind" udrv bind "$device" || bail "nothing to drive"
+head -c 8000000 /dev/urandom >"$NET_DIR/file"
+
+# ---- the interface, and frames through it
+
+check "an interface comes up" nic_up --irq="$kind" "$device" || bail "no interface"
+check "with the card's address" equal "$(cat /sys/class/net/nic0/address)" "$address"
+check "with $kind interrupts" grep -q "udrv-$device-$kind" /proc/interrupts
+check "100 pings, none lost" ping_all 100 -i 0.02 10.0.0.2
+check "50 pings of full length, none lost" ping_all 50 -i 0.02 -s 1472 -M "do" 10.0.0.2
+check "pings over IPv6, none lost" ping_all 20 -i 0.02 fd00::2
+check "fragmented pings of 20000 bytes, none lost" ping_all 10 -i 0.05 -s 20000 10.0.0.2
+for version in 4 6; do
+	check "a file to the peer, IPv$version, equal" transfer "$NET_DIR/file" out "$version"
+	check "a file from the peer, IPv$version, equal" transfer "$NET_DIR/file" in "$version"
+done
+check "iperf3 to the peer" iperf 3
+check "iperf3 from the peer" iperf 3 --reverse
+check "iperf3 both ways at once" iperf 3 --bidir
+check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
+
+# ---- filters: frames that are not ours arrive only when asked for
+
+modes() { grep -c 'receive: ' "$NET_DIR/err"; }
+modes_more_than() { [ "$(modes)" -gt "$1" ]; }
+
+# The driver has seen a change: one more line about its filters than before.
+mode_changes() {
+	local before
+
+	before=$(modes)
+	"$@" && within 10 modes_more_than "$before"
+}
+
+# Of 60 frames to this address, none (fewer than 30 of anything) or all arrive.
+filtered() {
+	local before
+
+	before=$(received)
+	burst 60 "$1"
+	ping_all 1 10.0.0.2 || return # what was sent before it has been received by now
+	at_most $(($(received) - before)) 30
+}
+let_in() {
+	local before
+
+	before=$(received)
+	burst 60 "$1"
+	within 10 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 59))
+}
+
+check "ends on SIGINT with status 0" driver_end INT
+check "and was quiet" is_empty "$NET_DIR/err"
+check "its interface is gone with it" test ! -e /sys/class/net/nic0
+check "starts again, telling what it does" nic_up --verbose --irq="$kind" "$device"
+ip -n peer route add 239.0.0.0/8 dev wire
+ip -n peer neigh add 10.0.0.77 lladdr 52:54:00:99:99:99 dev wire
+
+group=01:00:5e:01:02:03
+check "a multicast group that nobody joined is filtered" filtered 239.1.2.3
+check "a group is joined" mode_changes ip maddr add $group dev nic0
+check "and let in" let_in 239.1.2.3
+check "another group is not" filtered 239.7.7.7
+check "allmulticast is seen" mode_changes ip link set nic0 allmulticast on
+check "and lets the other group in" let_in 239.7.7.7
+check "allmulticast goes" mode_changes ip link set nic0 allmulticast off
+check "and the other group with it" filtered 239.7.7.7
+check "a group is left" mode_changes ip maddr del $group dev nic0
+check "and filtered again" filtered 239.1.2.3
+check "somebody else's frames are filtered" filtered 10.0.0.77
+check "promiscuous mode is seen" mode_changes ip link set nic0 promisc on
+check "and lets them in" let_in 10.0.0.77
+check "promiscuous mode goes" mode_changes ip link set nic0 promisc off
+check "and they with it" filtered 10.0.0.77
+check "another address is taken over" mode_changes ip link set nic0 address 52:54:00:99:99:99
+ip -n peer neigh flush dev wire
+check "and answers" ping_all 5 -i 0.02 10.0.0.2
+check "the first address comes back" mode_changes ip link set nic0 address "$address"
+ip -n peer neigh flush dev wire
+check "and answers too" ping_all 5 -i 0.02 10.0.0.2
+
+# ---- the link
+
+lab monitor set_link "$qdev" off
+check "the link goes: the interface loses its carrier" within 10 no_carrier nic0
+lab monitor set_link "$qdev" on
+check "the link comes back" within 10 has_carrier nic0
+check "and carries frames" ping_all 5 -i 0.02 10.0.0.2
+check "ends on SIGTERM with status 0" driver_end TERM
+
+# ---- counters: the card's, the driver's and the interface's agree
+
+check "with checksums but without segmentation" nic_up --stats=3600 --offload=csum --irq="$kind" "$device"
+check "a file each way" transfer "$NET_DIR/file" out 4
+check "over IPv6 too" transfer "$NET_DIR/file" in 6
+check "iperf3 without offloads of its peer" iperf 2
+ip link set nic0 down # nobody sends any more; what was sent is through when a second has passed without a frame
+quiet() { local a; a=$(received); sleep 1; equal "$(received)" "$a"; }
+within 20 quiet
+in=$(received) out=$(cat /sys/class/net/nic0/statistics/tx_packets)
+driver_end INT
+note "$(cat "$NET_DIR/out")"
+check "all that the card received was taken" equal "$(counter rx_frames)" "$(counter card_rx)"
+check "and given to the interface, or dropped while it was down" \
+	equal "$(($(counter port_pushed) + $(counter port_dropped)))" "$(counter rx_frames)"
+check "which counted the same" equal "$(counter port_pushed)" "$in"
+check "all that the interface sent was taken" equal "$(counter port_pulled)" "$out"
+check "and sent by the card" equal "$(counter tx_frames) $(counter card_tx)" "$out $out"
+check "no frame was broken" equal "$(counter rx_errors) $(counter card_crc)" "0 0"
+
+# ---- killed under traffic: the interface was there before it, and stays
+
+ip tuntap add dev nic0 mode tap vnet_hdr
+killed() {
+	local client
+
+	for _ in 1 2 3; do
+		nic_up --irq="$kind" "$device" || return
+		ping_all 5 -i 0.02 10.0.0.2 || return
+		iperf3 --client 10.0.0.2 --time 30 --bidir >/dev/null 2>&1 &
+		client=$!
+		within 10 more_than /sys/class/net/nic0/statistics/rx_packets 1000 || return
+		driver_end KILL
+		kill -9 "$client"
+		{ wait "$client"; } 2>/dev/null
+		file_is "/sys/class/udrv/pci-$device/bus_master" 0 || return
+		file_is "/sys/class/udrv/pci-$device/owner" 0 || return
+	done
+}
+check "killed under traffic and started again, three times" killed
+check "starts once more" nic_up --irq="$kind" "$device"
+check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
+within 20 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
+check "iperf3 again" iperf 2
+check "iperf3 again, from the peer" iperf 2 --reverse
+
+# ---- refusals say what to do
+
+refused() { ! $E1000 "$@" >/dev/null 2>"$NET_DIR/refused"; }
+check "a second driver is refused" refused --dump "$device"
+check "and told why" contains "$NET_DIR/refused" "e1000: $device: in use"
+driver_end INT
+check "the interface that was there before stays" test -e /sys/class/net/nic0
+check "without a carrier" no_carrier nic0
+ip link del nic0
+check "a device that is not bound is refused" refused --dump 00:05.0
+check "and told what to do" contains "$NET_DIR/refused" 'udrv bind'
+[ "$model" != 82540EM ] || check "MSI on a card without it is refused" refused --dump --irq=msi "$device"
+check "no port at all is refused" refused "$device"
+
+# ---- without an interface
+
+driver_start --dump --irq="$kind" "$device"
+check "--dump sees the link" within 10 contains "$NET_DIR/out" '^link up$'
+ip -n peer neigh replace 10.0.0.1 lladdr "$address" dev wire
+burst 3 10.0.0.1
+check "--dump shows a ping" within 10 contains "$NET_DIR/out" \
+	"52:54:00:00:00:0[57] > $address, IPv4 \\(0x0800\\), length 98, 10.0.0.2 > 10.0.0.1 ICMP"
+check "--dump ends on SIGINT with status 0" driver_end INT
+ip -n peer neigh flush dev wire nud permanent
+
+# ---- the kernel's own driver takes the card back
+
+check "unbind" udrv unbind "$device"
+kernel_has_it() { equal "$(basename "$(readlink "/sys/bus/pci/devices/0000:$device/driver")")" "$driver"; }
+check "the kernel's driver has the card" within 10 kernel_has_it
+own=$(interface_of "$device")
+addresses "$own"
+check "and a link" within 15 has_carrier "$own"
+check "and is answered" within 10 ping_all 3 -i 0.05 10.0.0.2
+finish

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# net.sh - what tests of network cards share: two cards wired together, ours and a peer; sourced after tap.sh.
+#
+# The peer is a virtio-net with the kernel's driver, in the network namespace `peer`, at 10.0.0.2 and fd00::2. Ours is
+# driven by drivers/e1000 as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's process; the hard
+# part is to know when something has happened: a link, a filter, the end of a process.
+
+E1000=drivers/e1000/e1000
+NET_DIR=$(mktemp -d)
+driver_pid=
+
+# The interface of a PCI device (with or without a virtio device between).
+interface_of() {
+	local path
+
+	for path in "/sys/bus/pci/devices/0000:$1"/{virtio*/,}net/*; do
+		[ ! -e "$path" ] || basename "$path"
+	done
+}
+
+peer() { ip netns exec peer "$@"; }
+
+# peer_setup ADDRESS
+peer_setup() {
+	local name
+
+	name=$(interface_of "$1")
+	[ -n "$name" ] || bail "there is no network interface on $1"
+	(
+		set -e
+		ip netns add peer
+		ip link set "$name" netns peer
+		ip -n peer link set "$name" name wire
+		ip -n peer link set lo up
+		ip -n peer addr add 10.0.0.2/24 dev wire
+		ip -n peer addr add fd00::2/64 dev wire nodad
+		ip -n peer link set wire up
+		ip netns exec peer iperf3 --server --daemon --pidfile "$NET_DIR/iperf3.pid" >/dev/null
+	) || bail "cannot set the peer up"
+}
+
+# addresses INTERFACE: ours, and up
+addresses() {
+	ip addr replace 10.0.0.1/24 dev "$1" && ip addr replace fd00::1/64 dev "$1" nodad && ip link set "$1" up
+}
+
+has_carrier() { file_is "/sys/class/net/$1/carrier" 1; }
+no_carrier() { file_is "/sys/class/net/$1/carrier" 0; }
+
+# driver_start OPTION... DEVICE: the driver in the background; what it says is in $NET_DIR/out and err.
+driver_start() {
+	$E1000 "$@" >"$NET_DIR/out" 2>"$NET_DIR/err" &
+	driver_pid=$!
+}
+
+driver_runs() { kill -0 "$driver_pid"; }
+
+# driver_end SIGNAL: its exit status. (The shell says "Killed" of a background process on its own stderr.)
+driver_end() {
+	local status=0
+
+	kill "-$1" "$driver_pid" || return
+	{ wait "$driver_pid"; } 2>/dev/null || status=$?
+	driver_pid=
+	return "$status"
+}
+
+# nic_up OPTION... DEVICE: the driver as nic0, with addresses, up to the point where frames go through.
+nic_up() {
+	driver_start --tap nic0 "$@"
+	if ! within 10 test -e /sys/class/net/nic0 || ! addresses nic0 || ! within 10 has_carrier nic0; then
+		cat "$NET_DIR/err"
+		return 1
+	fi
+}
+
+# The last value of a counter in the driver's statistics.
+counter() { tail -n 1 "$NET_DIR/out" | tr ' ' '\n' | sed -n "s/^$1=//p"; }
+received() { cat "/sys/class/net/nic0/statistics/rx_packets"; }
+
+# ping_all COUNT OPTION... TARGET: every one is answered
+ping_all() {
+	local count=$1 said
+
+	shift
+	said=$(ping -q -n -W 5 -c "$count" "$@") || { echo "$said"; return 1; }
+	grep -q " $count received, 0% packet loss" <<<"$said" || { echo "$said"; return 1; }
+}
+
+# iperf SECONDS OPTION...: megabits for each second; must be more than nothing
+iperf() {
+	local seconds=$1 rate
+
+	shift
+	rate=$(iperf3 --client 10.0.0.2 --time "$seconds" --connect-timeout 5000 --json "$@" |
+		python3 -c 'import json, sys; print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e6))') ||
+		return
+	echo "$rate"
+	at_least "$rate" 1
+}
+
+# transfer FILE: over TCP as it is, compared by its hash. IN: from the peer, OUT: to the peer; 4 or 6
+transfer() {
+	local file=$1 way=$2 version=$3 to address listener status=0 from_ns=() to_ns=()
+
+	case $way in
+	out) to_ns=(ip netns exec peer) ;;
+	in) from_ns=(ip netns exec peer) ;;
+	esac
+	case $way$version in
+	out4) address=10.0.0.2 ;;
+	out6) address=fd00::2 ;;
+	in4) address=10.0.0.1 ;;
+	in6) address=fd00::1 ;;
+	esac
+	to=$NET_DIR/copy
+	"${to_ns[@]}" nc "-$version" -l 5000 >"$to" </dev/null &
+	listener=$!
+	# It listens when /proc/net/tcp says so: state 0A, port 0x1388.
+	within 5 "${to_ns[@]}" grep -q ':1388 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 || status=1
+	[ "$status" = 1 ] || "${from_ns[@]}" timeout 60 nc -N "$address" 5000 <"$file" >/dev/null || status=1
+	[ "$status" = 0 ] || kill "$listener"
+	wait "$listener" || status=1
+	[ "$status" = 0 ] || { echo "the transfer failed"; return 1; }
+	equal "$(sha256sum <"$to")" "$(sha256sum <"$file")"
+}
+
+# burst COUNT ADDRESS...: frames from the peer to somebody (an entry in its neighbour table); no answer is expected
+burst() { peer ping -q -n -c "$1" -i 0.01 -W 1 "$2" >/dev/null; true; }
+
+net_cleanup() {
+	[ -z "$driver_pid" ] || driver_end KILL
+	[ ! -e "$NET_DIR/iperf3.pid" ] || kill "$(tr -d '\0' <"$NET_DIR/iperf3.pid")"
+	rm -rf "$NET_DIR"
+}
