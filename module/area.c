@@ -146,8 +146,11 @@ int udrv_area_mmap(struct udrv_client *client, struct vm_area_struct *vma)
 
 	if (READ_ONCE(client->ended))
 		return -ENODEV;
-	/* A private mapping would copy on write, and page-frame mappings cannot. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private mapping would copy on write, and page-frame mappings cannot. (MAYSHARE: of a
+	 * read-only descriptor the kernel drops SHARED itself, and the right to write with it.)
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (vma->vm_flags & VM_EXEC)
 		return -EPERM;
