@@ -4,7 +4,8 @@
  *
  * At probe each BAR is reserved, and it is settled which of its pages a process may map: not those
  * of the MSI-X table (a write there would aim an interrupt message anywhere), and not a page that
- * the BAR shares with somebody else's registers. All of it stays reachable by pread/pwrite.
+ * the BAR shares with somebody else's registers. All of it stays reachable by pread, and all but
+ * the table itself by pwrite.
  *
  * The hard part is memory types: x86 wants one type for each page frame. Kernel mappings for
  * pread/pwrite are made page by page, and dropped where a process wants write-combining.
@@ -16,7 +17,8 @@
 #include "udrv.h"
 
 /* The MSI-X table and pending-bit array: grow [*first, *end) of @udev's BARs around them. */
-static void bar_exclude(struct udrv_device *udev, u32 location, unsigned int bytes)
+static void bar_exclude(struct udrv_device *udev, unsigned int guard, u32 location,
+			unsigned int bytes)
 {
 	u32 bir = location & PCI_MSIX_TABLE_BIR;
 	u32 offset = location & PCI_MSIX_TABLE_OFFSET;
@@ -33,6 +35,8 @@ static void bar_exclude(struct udrv_device *udev, u32 location, unsigned int byt
 	}
 	bar->nomap_first = first;
 	bar->nomap_pages = end - first;
+	bar->guard[guard].start = offset;
+	bar->guard[guard].end = (u64)offset + bytes;
 }
 
 static void bar_exclude_msix(struct udrv_device *udev)
@@ -43,9 +47,9 @@ static void bar_exclude_msix(struct udrv_device *udev)
 	if (!pdev->msix_cap)
 		return;
 	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &location);
-	bar_exclude(udev, location, udev->msix_count * PCI_MSIX_ENTRY_SIZE);
+	bar_exclude(udev, 0, location, udev->msix_count * PCI_MSIX_ENTRY_SIZE);
 	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &location);
-	bar_exclude(udev, location, DIV_ROUND_UP(udev->msix_count, 64) * 8);
+	bar_exclude(udev, 1, location, DIV_ROUND_UP(udev->msix_count, 64) * 8);
 }
 
 /*
@@ -262,6 +266,17 @@ static int bar_access_port(struct udrv_bar *bar, void *value, size_t width, u64 
 	return -EINVAL;
 }
 
+/* The MSI-X table is the kernel's to write: an entry is an address that the device writes to. */
+static bool bar_guarded(const struct udrv_bar *bar, u64 offset, size_t width)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bar->guard); i++)
+		if (offset < bar->guard[i].end && bar->guard[i].start < offset + width)
+			return true;
+	return false;
+}
+
 /**
  * udrv_bar_access() - read or write one register
  * @client: the caller
@@ -289,6 +304,10 @@ ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, void *va
 	/* The offset is checked against the length before anything is subtracted. */
 	ret = -EINVAL;
 	if (offset >= bar->length || width > bar->length - offset || (offset & (width - 1)))
+		goto out;
+
+	ret = -EPERM;
+	if (write && bar_guarded(bar, offset, width))
 		goto out;
 
 	if (write)

@@ -90,6 +90,7 @@ struct udrv_area {
  * @map_length: bytes that may be mapped, from the BAR's start, whole pages; 0 none
  * @nomap_first: first page that must not be mapped (MSI-X table and pending bits)
  * @nomap_pages: how many of them
+ * @guard: byte ranges that are not written either: the MSI-X table, its pending bits
  * @flags: UDRV_REGION_*
  * @tail: what was reserved behind a BAR shorter than a page, so that the page is ours alone
  * @io: page number -> kernel mapping for pread/pwrite, made on first use
@@ -102,6 +103,10 @@ struct udrv_bar {
 	resource_size_t map_length;
 	unsigned long nomap_first;
 	unsigned long nomap_pages;
+	struct udrv_bar_guard {
+		u64 start;
+		u64 end;
+	} guard[2];
 	u32 flags;
 	struct resource *tail;
 	struct xarray io;
