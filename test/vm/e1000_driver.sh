@@ -188,6 +188,7 @@ ip -n peer neigh flush dev wire nud permanent
 check "unbind" udrv unbind "$device"
 kernel_has_it() { equal "$(basename "$(readlink "/sys/bus/pci/devices/0000:$device/driver")")" "$driver"; }
 check "the kernel's driver has the card" within 10 kernel_has_it
+udevadm settle --timeout=30 # it has its last name then
 own=$(interface_of "$device")
 addresses "$own"
 check "and a link" within 15 has_carrier "$own"
