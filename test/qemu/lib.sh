@@ -14,12 +14,13 @@ UDRV_CACHE=${UDRV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/udrv}
 export UDRV_CACHE LC_ALL=C.UTF-8
 
 # Kernels by the name they have on the command line: the Debian release they run on, the suite they come from.
-# Names are upstream versions, so that a kernel update in Debian is picked up without a change here.
-LAB_KERNELS="6.1 6.12 7.3"
+# Names are upstream versions, so that a kernel update in Debian is picked up without a change here. `debug` is built from
+# Debian's source of 6.1, to look for mistakes: see debug-kernel.
+LAB_KERNELS="6.1 6.12 7.3 debug"
 
 kernel_release_of() {
 	case $1 in
-	6.1|6.12) echo bookworm ;;
+	6.1|6.12|debug) echo bookworm ;;
 	7.3) echo trixie ;;
 	*) die "no kernel '$1' here; there are: $LAB_KERNELS" ;;
 	esac

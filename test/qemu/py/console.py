@@ -15,7 +15,8 @@ COMPLAINTS = [
     r"hung_task", r"blocked for more than", r"soft lockup", r"hard LOCKUP", r"rcu.*stall", r"refcount_t",
     r"scheduling while atomic", r"Unable to handle", r"unable to handle", r"Bad page state", r"Bad rss-counter",
     r"corruption", r"ODEBUG", r"already registered", r"cannot create duplicate filename",
-    r"Object .* still has|objects remaining", r"lab: ",
+    r"Object .* still has|objects remaining", r"pagealloc: ", r"trying to register non-static key", r"switched off",
+    r"lab: ",
 ]
 # Lines that hold one of these words and complain of nothing: a driver's or the kernel's own banner.
 HARMLESS = [
