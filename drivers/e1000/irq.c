@@ -84,8 +84,11 @@ void e1000_irq_arm(struct e1000 *nic, bool transmit)
 		causes |= nic->irq == UDRV_IRQ_MSIX ? E1000_IRQ_TXQ0 : E1000_IRQ_TXDW;
 	if (nic->irq_causes & ~causes)
 		e1000_write(nic, E1000_IMC, nic->irq_causes & ~causes);
-	/* With MSI-X the message itself has masked its causes (EIAC). */
-	if (nic->irq == UDRV_IRQ_MSIX || causes != nic->irq_causes)
+	/*
+	 * Messages are masked from one sleep to the next: with MSI-X by themselves (EIAC), with MSI
+	 * by e1000_irq_take(). INTx is masked by the kernel and armed by the wait.
+	 */
+	if (nic->irq != UDRV_IRQ_INTX || causes != nic->irq_causes)
 		e1000_write(nic, E1000_IMS, causes);
 	nic->irq_causes = causes;
 }
@@ -102,6 +105,8 @@ int e1000_irq_take(struct e1000 *nic)
 		nic->interrupts += records[i].count;
 		link |= records[i].vector == VECTOR_OTHER;
 	}
+	if (nic->irq == UDRV_IRQ_MSI)
+		e1000_write(nic, E1000_IMC, nic->irq_causes);
 	if (nic->irq != UDRV_IRQ_MSIX)
 		return !!(e1000_read(nic, E1000_ICR) & E1000_IRQ_LSC);
 	/* Reading ICR would clear the queue's causes too [82574: 10.2.4]: write what vector 1 is
