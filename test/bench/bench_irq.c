@@ -226,7 +226,7 @@ static void bench_msi(void)
 	struct way record = { .device = &ours, .fd = ours.fd,
 			      .bytes = sizeof(struct udrv_irq_record) };
 
-	irq_ours = device_irq("udrv-" ADDRESS_UDRV "-msi0");
+	irq_ours = device_irq("udrv-" ADDRESS_UDRV "-msi-0");
 	irq_vfio = device_irq("vfio-msi[0](0000:" ADDRESS_OTHER ")");
 
 	for (int blocked = 0; blocked < 2; blocked++) {
