@@ -184,57 +184,51 @@ static int require_root(const struct pci_entry *entry, const char *command)
 
 /* ---- driverctl: what was bound stays bound after a reboot ---- */
 
-/* Where driverctl keeps its overrides. */
-static bool is_persistent(const struct pci_entry *entry)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), CLI_ETC "/driverctl.d/pci-%s", entry->sysfs);
-	if (!access(path, F_OK))
-		return true;
-	snprintf(path, sizeof(path), CLI_ETC "/driverctl.d/%s", entry->sysfs);
-	return access(path, F_OK) == 0;
-}
-
 static bool have_driverctl(void)
 {
-	static const char *const version[] = { "driverctl", "--help", NULL };
+	static const char *const help[] = { "driverctl", "--help", NULL };
 	char output[256];
 
-	return run_program(version, output, sizeof(output)) != 127;
+	return run_program(help, output, sizeof(output)) != 127;
 }
 
-static int persist(const struct pci_entry *entry)
+/*
+ * Run driverctl; 0, or -ECANCELED with what it said in @output. To set an override, it does the whole
+ * change by itself and saves it if that went well; to unset one, with --noprobe (else it keeps the
+ * override where the kernel has no driver for the device), it unbinds the device.
+ */
+static int driverctl(const struct pci_entry *entry, bool set, char *output, size_t bytes)
 {
-	const char *const command[] = { "driverctl", "--noprobe", "set-override",
-					entry->sysfs, "udrv",	  NULL };
-	char output[1024];
+	const char *const set_override[] = { "driverctl", "set-override", entry->sysfs, "udrv", NULL };
+	const char *const unset_override[] = { "driverctl", "--noprobe", "unset-override", entry->sysfs,
+					       NULL };
 
-	if (run_program(command, output, sizeof(output)) == 0)
-		return STATUS_OK;
-	return refuse(STATUS_FAILED,
-		      "%s is bound, but driverctl did not keep it for the next boot (%s): try 'sudo driverctl "
-		      "set-override %s udrv'.",
-		      entry->brief, last_line(output), entry->sysfs);
+	return run_program(set ? set_override : unset_override, output, bytes) ? -ECANCELED : 0;
 }
 
 static int forget(const struct pci_entry *entry)
 {
-	const char *const command[] = { "driverctl", "--noprobe", "unset-override", entry->sysfs, NULL };
-	char output[1024];
+	char path[PATH_MAX], output[1024];
 
-	if (!is_persistent(entry) || run_program(command, output, sizeof(output)) == 0)
+	snprintf(path, sizeof(path), CLI_ETC "/driverctl.d/pci-%s", entry->sysfs);
+	if (access(path, F_OK) || !have_driverctl())
 		return STATUS_OK;
-	return refuse(STATUS_FAILED,
-		      "driverctl still binds %s at the next boot (%s): try 'sudo driverctl unset-override "
-		      "%s'.",
-		      entry->brief, last_line(output), entry->sysfs);
+	if (driverctl(entry, false, output, sizeof(output)))
+		return refuse(STATUS_FAILED,
+			      "driverctl would bind %s again at the next boot (%s): try 'sudo driverctl "
+			      "unset-override %s'.",
+			      entry->brief, last_line(output), entry->sysfs);
+	return STATUS_OK;
 }
 
 /* ---- bind ---- */
 
-static int refuse_probe(const struct pci_entry *entry, int rc)
+static int refuse_probe(const struct pci_entry *entry, int rc, const char *output)
 {
+	if (rc == -ECANCELED)
+		return refuse(STATUS_FAILED,
+			      "%s was not bound, driverctl failed (%s): try without --persist.", entry->brief,
+			      last_line(output));
 	if (rc == -EBUSY)
 		return refuse(STATUS_FAILED,
 			      "%s was not bound, something else in the kernel holds its registers: "
@@ -245,27 +239,41 @@ static int refuse_probe(const struct pci_entry *entry, int rc)
 		      strerror(-rc));
 }
 
-/* Give the device to udrv, or leave it as it was. */
-static int change_driver(const struct pci_entry *entry)
+static int refuse_in_use(const struct pci_entry *entry, const char *or_else)
 {
-	char override[64];
+	struct node_state state;
+
+	if (sysfs_node_state(&entry->address, &state) || !state.owner)
+		return STATUS_OK;
+	return refuse(STATUS_BUSY, "%s is in use by %s (pid %d): end that process first (kill %d)%s.",
+		      entry->brief, state.command, (int)state.owner, (int)state.owner, or_else);
+}
+
+/* Give the device to udrv, or leave it as it was. */
+static int change_driver(const struct options *options, const struct pci_entry *entry)
+{
+	char override[64], output[1024] = "";
 	int rc;
 
 	if (sysfs_read(override, sizeof(override), "bus/pci/devices/%s/driver_override", entry->sysfs) ||
 	    strcmp(override, "(null)") == 0)
 		override[0] = '\0';
-	rc = set_override(entry, "udrv");
-	if (!rc && entry->driver[0])
-		rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
-	if (!rc)
-		rc = sysfs_write(entry->sysfs, "bus/pci/drivers/udrv/bind");
+	if (options->persist) {
+		rc = driverctl(entry, true, output, sizeof(output));
+	} else {
+		rc = set_override(entry, "udrv");
+		if (!rc && entry->driver[0])
+			rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
+		if (!rc)
+			rc = sysfs_write(entry->sysfs, "bus/pci/drivers/udrv/bind");
+	}
 	if (!rc)
 		return STATUS_OK;
 
 	/* Best effort: what the user must know is why it was not bound. */
 	set_override(entry, override);
 	sysfs_write(entry->sysfs, "bus/pci/drivers_probe");
-	return refuse_probe(entry, rc);
+	return refuse_probe(entry, rc, output);
 }
 
 static int check_bind(const struct options *options, const struct pci_entry *entry)
@@ -280,6 +288,11 @@ static int check_bind(const struct options *options, const struct pci_entry *ent
 		return refuse(STATUS_FAILED,
 			      "--persist is driverctl's work, which is not installed: 'sudo apt install "
 			      "driverctl', or bind without it.");
+	if (!options->force && entry->mainboard)
+		return refuse(STATUS_DANGEROUS,
+			      "%s was not bound, it is part of the mainboard (class %06x): say --force if you know "
+			      "better.",
+			      entry->brief, entry->class_code);
 	if (!options->force && danger_find(entry, why, sizeof(why)))
 		return refuse(STATUS_DANGEROUS,
 			      "%s was not bound, the system would miss it: %s. Undo that first, or say --force "
@@ -297,7 +310,7 @@ static int bind_device(const struct options *options, const struct pci_entry *en
 	if (!rc)
 		rc = load_module();
 	if (!rc)
-		rc = change_driver(entry);
+		rc = change_driver(options, entry);
 	if (rc)
 		return rc;
 
@@ -370,12 +383,14 @@ int command_bind(int argc, char **argv)
 	if (rc)
 		return rc;
 	if (!entry.bound)
-		rc = bind_device(&options, &entry);
-	else
-		printf("%s is bound to udrv already.\n", entry.brief);
-	if (!rc && options.persist)
-		rc = persist(&entry);
-	return rc;
+		return bind_device(&options, &entry);
+	/* driverctl binds it anew, so nobody may have it open. */
+	if (options.persist) {
+		rc = refuse_in_use(&entry, "");
+		return rc ? rc : bind_device(&options, &entry);
+	}
+	printf("%s is bound to udrv already.\n", entry.brief);
+	return STATUS_OK;
 }
 
 /* ---- unbind ---- */
@@ -431,8 +446,6 @@ static int report_unbound(const struct options *options, const struct pci_entry 
 
 static int check_unbind(const struct options *options, const struct pci_entry *entry)
 {
-	struct node_state state;
-
 	if (!entry->bound && !sysfs_module_loaded())
 		return refuse(STATUS_NO_MODULE,
 			      "the module udrv is not loaded, so %s is not bound to it: there is nothing to undo.",
@@ -441,12 +454,9 @@ static int check_unbind(const struct options *options, const struct pci_entry *e
 		return refuse(STATUS_NOT_BOUND,
 			      "%s is not bound to udrv (its driver: %s): there is nothing to undo.",
 			      entry->brief, entry->driver[0] ? entry->driver : "none");
-	if (!options->force && !sysfs_node_state(&entry->address, &state) && state.owner)
-		return refuse(STATUS_BUSY,
-			      "%s is in use by %s (pid %d): end that process first (kill %d), or say --force to "
-			      "take the device from it.",
-			      entry->brief, state.command, (int)state.owner, (int)state.owner);
-	return STATUS_OK;
+	if (options->force)
+		return STATUS_OK;
+	return refuse_in_use(entry, ", or say --force to take the device from it");
 }
 
 int command_unbind(int argc, char **argv)
@@ -470,7 +480,8 @@ int command_unbind(int argc, char **argv)
 		return rc;
 
 	rc = set_override(&entry, "");
-	if (!rc)
+	/* driverctl may have unbound it already. */
+	if (!rc && !sysfs_load(&address, &entry) && entry.bound)
 		rc = sysfs_write(entry.sysfs, "bus/pci/drivers/udrv/unbind");
 	if (rc)
 		return refuse(STATUS_FAILED, "%s was not unbound (%s): 'sudo dmesg' may say why.", entry.brief,

@@ -73,7 +73,8 @@ struct pci_entry {
 	unsigned int vendor;
 	unsigned int device;
 	unsigned int class_code;
-	bool bridge;
+	bool bridge;	/* by its header: udrv does not bind it */
+	bool mainboard; /* host bridge, ISA bridge and the like */
 	char driver[64]; /* "" if none */
 	bool bound;	 /* to udrv */
 	int iommu_group; /* -1 if none */

@@ -4,7 +4,7 @@
  *
  * Owns the table for people and the JSON for programs. All devices that udrv could drive are shown,
  * not only those that it does, because the first question is which address to bind; bridges, which
- * it never drives, only with --all.
+ * nobody wants to drive, only with --all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static bool wanted(const struct options *options, const struct pci_entry *entry)
 {
 	if (options->bound)
 		return entry->bound;
-	return options->all || !entry->bridge;
+	return options->all || (!entry->bridge && !entry->mainboard);
 }
 
 /* ---- the table ---- */

@@ -18,6 +18,8 @@ int refuse(int status, const char *format, ...)
 {
 	va_list arguments;
 
+	/* What was printed before comes before, also where both go to one file. */
+	fflush(stdout);
 	fputs("udrv: ", stderr);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);

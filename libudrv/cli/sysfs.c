@@ -241,6 +241,7 @@ int sysfs_load(const struct udrv_address *address, struct pci_entry *entry)
 	entry->vendor = read_hex(entry->sysfs, "vendor");
 	entry->device = read_hex(entry->sysfs, "device");
 	entry->class_code = read_hex(entry->sysfs, "class");
+	entry->mainboard = entry->class_code >> 16 == 0x06;
 	link_name(entry->driver, sizeof(entry->driver), DEVICES "/%s/driver", entry->sysfs);
 	entry->bound = strcmp(entry->driver, "udrv") == 0;
 	link_name(group, sizeof(group), DEVICES "/%s/iommu_group", entry->sysfs);

@@ -38,7 +38,7 @@ def main(node):
     bar0, length = REGION.unpack(region)[4], REGION.unpack(region)[6]
     step(f"BAR 0 is {length:#x} bytes at file offset {bar0:#x}", length >= 0x100)
 
-    value, = struct.unpack("<I", os.pread(fd, 4, bar0 + EDU_ID))
+    value, = struct.unpack("=I", os.pread(fd, 4, bar0 + EDU_ID))
     step(f"pread: identification is {value:#010x}", value == 0x010000ED)
 
     with mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=bar0) as memory:
@@ -50,14 +50,14 @@ def main(node):
         step(f"mmap: liveness of 0x12345678 is {value:#010x}", value == 0x12345678 ^ 0xFFFFFFFF)
         registers.release()
 
-    os.pwrite(fd, struct.pack("<I", 1), bar0 + EDU_IRQ_RAISE)
+    os.pwrite(fd, struct.pack("=I", 1), bar0 + EDU_IRQ_RAISE)
     print("raised an interrupt; read() waits for it", flush=True)
     vector, count, time_ns, _ = RECORD.unpack(os.read(fd, RECORD.size))
     step(f"read: vector {vector}, {count} interrupt, at {time_ns / 1e9:.6f} s", vector == 0 and count == 1)
 
-    status, = struct.unpack("<I", os.pread(fd, 4, bar0 + EDU_IRQ_STATUS))
+    status, = struct.unpack("=I", os.pread(fd, 4, bar0 + EDU_IRQ_STATUS))
     step(f"pread: interrupt status is {status:#x}", status == 1)
-    os.pwrite(fd, struct.pack("<I", status), bar0 + EDU_IRQ_ACK)
+    os.pwrite(fd, struct.pack("=I", status), bar0 + EDU_IRQ_ACK)
 
     # Lowered, the line must stay silent: a read that may not wait finds nothing.
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)

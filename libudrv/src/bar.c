@@ -115,35 +115,64 @@ int udrv_bar_write(struct udrv *device, unsigned int bar, uint64_t offset, unsig
 	return at < 0 ? (int)at : udrv_register_write(device->fd, (uint64_t)at, width, value);
 }
 
+/* A register as the descriptor passes it: so many bytes, in the CPU's order. */
+union word {
+	uint8_t of_1;
+	uint16_t of_2;
+	uint32_t of_4;
+	uint64_t of_8;
+};
+
 int udrv_register_read(int fd, uint64_t offset, unsigned int width, uint64_t *value)
 {
-	uint8_t bytes[8];
+	union word word;
 	ssize_t done;
 
 	do
-		done = pread(fd, bytes, width, (off_t)offset);
+		done = pread(fd, &word, width, (off_t)offset);
 	while (done < 0 && errno == EINTR);
 	if (done < 0)
 		return -errno;
 	if ((size_t)done != width)
 		return -EIO;
-	/* Bytes come in the order of the bus, lowest first, whatever the CPU's order is. */
-	*value = 0;
-	while (width--)
-		*value = *value << 8 | bytes[width];
+	switch (width) {
+	case 1:
+		*value = word.of_1;
+		break;
+	case 2:
+		*value = word.of_2;
+		break;
+	case 4:
+		*value = word.of_4;
+		break;
+	default:
+		*value = word.of_8;
+		break;
+	}
 	return 0;
 }
 
 int udrv_register_write(int fd, uint64_t offset, unsigned int width, uint64_t value)
 {
-	uint8_t bytes[8];
-	unsigned int i;
+	union word word;
 	ssize_t done;
 
-	for (i = 0; i < width; i++)
-		bytes[i] = (uint8_t)(value >> 8 * i);
+	switch (width) {
+	case 1:
+		word.of_1 = (uint8_t)value;
+		break;
+	case 2:
+		word.of_2 = (uint16_t)value;
+		break;
+	case 4:
+		word.of_4 = (uint32_t)value;
+		break;
+	default:
+		word.of_8 = value;
+		break;
+	}
 	do
-		done = pwrite(fd, bytes, width, (off_t)offset);
+		done = pwrite(fd, &word, width, (off_t)offset);
 	while (done < 0 && errno == EINTR);
 	if (done < 0)
 		return -errno;

@@ -2,8 +2,8 @@
 """The calls of <udrv/udrv.h>: numbers, and structs as the struct module writes them.
 
 Owns every number that is shared with the kernel; test/abi compares them with the header. Formats begin with "=": sizes
-are fixed and nothing is padded, because the header's structs have no holes. The byte order is the machine's, except in
-registers, which are little-endian.
+are fixed and nothing is padded, because the header's structs have no holes. The byte order is the machine's, in registers
+too: the kernel turns what comes from the bus.
 """
 
 import collections
@@ -68,7 +68,7 @@ STRUCTS = {name: struct.Struct("=II" + fields) for name, fields in FORMATS.items
 RECORD = struct.Struct("=IIQQ")
 SEGMENT = struct.Struct("=QQ")
 
-REGISTERS = {1: struct.Struct("<B"), 2: struct.Struct("<H"), 4: struct.Struct("<I"), 8: struct.Struct("<Q")}
+REGISTERS = {1: struct.Struct("=B"), 2: struct.Struct("=H"), 4: struct.Struct("=I"), 8: struct.Struct("=Q")}
 
 
 class Call:

@@ -95,21 +95,15 @@ class Device:
     def close(self):
         """Close the device: DMA stops, interrupts end, memory goes back. Again does nothing.
 
-        BufferError if a memoryview of one of its mappings lives: the device stays open as long as that.
+        BufferError if a memoryview of one of its mappings lives, which keeps the device open: release the view, and
+        close again.
         """
-        if self._fd is None:
-            return
         fd, self._fd = self._fd, None
-        error = None
-        for memory in self._held:
-            try:
-                memory.close()
-            except BufferError as problem:
-                error = problem
-        self._held = []
-        os.close(fd)
-        if error:
-            raise error
+        if fd is not None:
+            os.close(fd)
+        while self._held:
+            self._held[-1].close()
+            self._held.pop()
 
     def __enter__(self):
         return self
