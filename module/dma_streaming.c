@@ -6,7 +6,7 @@
  * and which device addresses to sync, and a mapping of one page keeps it inline.
  *
  * The hard parts: pages must be pinned such that the device and the process see the same memory
- * ever after (pin_flags below), and no lock of ours is held while user memory is faulted in.
+ * ever after (pin() below), and no lock of ours is held while user memory is faulted in.
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
@@ -59,57 +59,61 @@ static int direction_from_user(u32 direction, enum dma_data_direction *out)
 
 /* ---- pinning ---- */
 
-/*
- * LONGTERM: the pages stay for as long as the driver likes, so not those that must stay movable.
- *
- * Before 6.2 a pin for reading took what was there: the zero page, or a page that the process would
- * copy at its next write, and the device never saw that write. A pin for writing breaks the sharing
- * first, and FORCE lets it do so where the mapping is read-only.
- */
-static unsigned int pin_flags(enum dma_data_direction direction)
-{
-	if (direction != DMA_TO_DEVICE)
-		return FOLL_LONGTERM | FOLL_WRITE;
-	if (UDRV_PIN_BREAKS_COW)
-		return FOLL_LONGTERM;
-	return FOLL_LONGTERM | FOLL_WRITE | FOLL_FORCE;
-}
-
-/* Is all of the range shared memory, where nothing is ever copied on write? */
-static bool range_is_shared(unsigned long start, unsigned long end)
+/* Is all of the range mapped? The flags that every part of it has. */
+static unsigned long range_flags(unsigned long start, unsigned long end)
 {
 	struct mm_struct *mm = current->mm;
+	unsigned long flags = ~0UL;
 	struct vm_area_struct *vma;
-	bool shared = true;
 
 	mmap_read_lock(mm);
-	while (start < end && shared) {
+	while (start < end && flags) {
 		vma = find_vma(mm, start);
-		shared = vma && vma->vm_start <= start && (vma->vm_flags & VM_SHARED);
-		if (shared)
+		flags = vma && vma->vm_start <= start ? flags & vma->vm_flags : 0;
+		if (flags)
 			start = vma->vm_end;
 	}
 	mmap_read_unlock(mm);
-	return shared;
+	return flags;
 }
 
 /* Pin exactly @count pages, or none. */
-static int pin(unsigned long start, int count, enum dma_data_direction direction,
-	       struct page **pages)
+static int pin_all(unsigned long start, int count, unsigned int flags, struct page **pages)
 {
-	unsigned int flags = pin_flags(direction);
-	int pinned;
+	int pinned = pin_user_pages_fast(start, count, flags, pages);
 
-	pinned = pin_user_pages_fast(start, count, flags, pages);
-	/* A read-only shared mapping cannot be forced, and need not be. */
-	if (pinned == -EFAULT && (flags & FOLL_FORCE) &&
-	    range_is_shared(start, start + ((unsigned long)count << PAGE_SHIFT)))
-		pinned = pin_user_pages_fast(start, count, FOLL_LONGTERM, pages);
 	if (pinned == count)
 		return 0;
 	if (pinned > 0)
 		unpin_user_pages(pages, pinned);
 	return pinned < 0 && pinned != -EAGAIN ? pinned : -EFAULT;
+}
+
+/*
+ * LONGTERM: the pages stay for as long as the driver likes, so not those that must stay movable.
+ *
+ * Before 6.2 a pin for reading took what was there: the zero page, or a page that the process would
+ * copy at its next write, and the device never saw that write. A pin for writing breaks the sharing
+ * first. Where the mapping is read-only it needs FORCE, which also opens what may not even be read:
+ * so only if it may. Shared memory cannot be forced, and need not be: nothing is copied there.
+ */
+static int pin(unsigned long start, int count, enum dma_data_direction direction,
+	       struct page **pages)
+{
+	unsigned int write = direction != DMA_TO_DEVICE || !UDRV_PIN_BREAKS_COW ? FOLL_WRITE : 0;
+	unsigned long flags;
+	int ret;
+
+	ret = pin_all(start, count, FOLL_LONGTERM | write, pages);
+	if (ret != -EFAULT || !write || direction != DMA_TO_DEVICE)
+		return ret;
+
+	flags = range_flags(start, start + ((unsigned long)count << PAGE_SHIFT));
+	if (!(flags & VM_READ))
+		return ret;
+	if (flags & VM_MAYSHARE)
+		return pin_all(start, count, FOLL_LONGTERM, pages);
+	return pin_all(start, count, FOLL_LONGTERM | FOLL_WRITE | FOLL_FORCE, pages);
 }
 
 static void mapping_unpin(struct udrv_mapping *mapping)
