@@ -430,7 +430,8 @@ void edu_dma_start(const struct node *node, bool from_device, uint64_t iova, uns
 {
 	uint64_t buffer = EDU_BUFFER + offset;
 
-	REQUIRE(length > 0 && offset < EDU_BUFFER_BYTES && length <= EDU_BUFFER_BYTES - offset);
+	/* QEMU 7.2 ends on a transfer that reaches the buffer's last byte. */
+	REQUIRE(length > 0 && offset < EDU_BUFFER_BYTES && length < EDU_BUFFER_BYTES - offset);
 	edu_dma_wait(node);
 	*(volatile uint64_t *)(node->bar0 + EDU_DMA_SRC) = from_device ? buffer : iova;
 	*(volatile uint64_t *)(node->bar0 + EDU_DMA_DST) = from_device ? iova : buffer;

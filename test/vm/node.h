@@ -129,11 +129,11 @@ static inline void edu_ack(const struct node *node)
 	node_write32(node, EDU_IRQ_ACK, ~0U);
 }
 
-/* Start a transfer between memory at @iova and @offset in the device's buffer; wait for its end. */
+/* Start a transfer between memory at @iova and @offset in the device's buffer, clear of its last byte. */
 void edu_dma_start(const struct node *node, bool from_device, uint64_t iova, unsigned int offset,
 		   unsigned int length, bool interrupt);
 void edu_dma_wait(const struct node *node);
-/* The whole of it, in pieces that fit the device's buffer; pieces follow the segments. */
+/* Start, and wait for its end. */
 void edu_dma(const struct node *node, bool from_device, uint64_t iova, unsigned int offset,
 	     unsigned int length);
 
