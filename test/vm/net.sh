@@ -12,10 +12,11 @@ NET_DIR=$(mktemp -d)
 driver_pid=
 peer_name= # while it is in its namespace
 
-# The interface of a PCI device (with or without a virtio device between).
+# The interface of a PCI device (with or without a virtio device between), under the name that udev gives it.
 interface_of() {
 	local path
 
+	udevadm settle --timeout=30
 	for path in "/sys/bus/pci/devices/0000:$1"/{virtio*/,}net/*; do
 		[ ! -e "$path" ] || basename "$path"
 	done
@@ -152,6 +153,7 @@ net_cleanup() {
 		ip -n peer link set wire name "$peer_name"
 		ip -n peer link set "$peer_name" netns 1
 		ip netns del peer
+		peer_name=
 	fi
 	rm -rf "$NET_DIR"
 }
