@@ -219,7 +219,5 @@ union e1000_tx_desc {
 #define E1000_TXD_DD (1u << 0)	  /* status */
 #define E1000_TXD_IXSM (1u << 0)  /* options: insert the IP checksum */
 #define E1000_TXD_TXSM (1u << 1)  /* options: insert the TCP or UDP checksum */
-#define E1000_TXD_MAX_BYTES \
-	8192u /* of one data descriptor; the hardware's limit is a little below 16 KiB */
 
 #endif /* E1000_REGS_H */

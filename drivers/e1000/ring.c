@@ -118,6 +118,12 @@ void e1000_rx_refill(struct e1000 *nic)
 	e1000_write(nic, E1000_RDT, (rx->next + rx->count - 1) % rx->count);
 }
 
+/*
+ * A piece of a frame stays inside one page. The card would not mind, but behind an IOMMU a buffer
+ * is put together of pages, and QEMU's 82574L drops a frame with a piece that lies in two of them.
+ */
+#define TX_PIECE 4096u
+
 /* ---- transmit [3.3, 3.4] ------------------------------------------------------------ */
 
 int e1000_tx_start(struct e1000 *nic, unsigned int count)
@@ -173,7 +179,7 @@ uint8_t *e1000_tx_space(struct e1000 *nic, uint32_t frame_max, uint64_t *iova, u
 {
 	struct e1000_tx *tx = &nic->tx;
 	/* A context, and pieces; the ring's last descriptor stays free, as in the receive ring. */
-	unsigned int each = 1 + (frame_max + E1000_TXD_MAX_BYTES - 1) / E1000_TXD_MAX_BYTES, free;
+	unsigned int each = 1 + frame_max / TX_PIECE + 2, free;
 
 	tx_reclaim(tx);
 	free = (tx->clean + tx->count - tx->next - 1) % tx->count / each;
@@ -231,11 +237,11 @@ static void tx_frame(struct e1000 *nic, struct port_frame *frame)
 	for (uint32_t done = 0, piece; done < frame->length; done += piece) {
 		volatile struct e1000_tx_data *data = &tx_next(tx)->data;
 
-		piece = frame->length - done;
-		if (piece > E1000_TXD_MAX_BYTES)
-			piece = E1000_TXD_MAX_BYTES;
-		else
+		piece = TX_PIECE - (frame->iova + done) % TX_PIECE;
+		if (piece >= frame->length - done) {
+			piece = frame->length - done;
 			command |= E1000_TXD_EOP;
+		}
 		data->address = htole64(frame->iova + done);
 		data->command = htole32(command | piece);
 		data->status = 0;
