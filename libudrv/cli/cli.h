@@ -3,8 +3,8 @@
  * cli.h - what the files of the command share
  *
  * One file for each few commands (list, bind, info, register, irq); sysfs.c knows what the kernel
- * says of PCI devices, danger.c who would miss one, names.c what they are called, refuse.c how to say
- * no. Every function that answers the user returns an exit status, so that a refusal is
+ * says of PCI devices, device.c how to open one, danger.c who would miss it, names.c what it is called,
+ * refuse.c how to say no. Every function that answers the user returns an exit status, so that a refusal is
  * `return refuse(...)`.
  */
 #ifndef UDRV_CLI_H
@@ -48,18 +48,25 @@ enum {
 /** refuse() - print "udrv: " and one sentence to stderr; returns @status */
 int refuse(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** parse_address() - the ADDRESS argument, or a refusal */
-int parse_address(const char *text, struct udrv_address *address);
-
-/** open_device() - open a bound device, or refuse and say what to do */
-int open_device(const struct udrv_address *address, struct udrv **device);
-
 /** parse_arguments() - run @argp with the command's name in its messages */
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
 
 /** refuse_usage() - from inside an argp parser: print the sentence, and end with STATUS_USAGE */
 void refuse_usage(const struct argp_state *state, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
+
+/* ---- device.c ---- */
+
+struct pci_entry;
+
+/** parse_address() - the ADDRESS argument, or a refusal */
+int parse_address(const char *text, struct udrv_address *address);
+
+/** open_device() - open a bound device, or refuse and say what to do */
+int open_device(const struct udrv_address *address, struct udrv **device);
+
+/** require_entry() - sysfs_load(), or a refusal with the near matches */
+int require_entry(const struct udrv_address *address, struct pci_entry *entry);
 
 /* ---- sysfs.c ---- */
 
@@ -126,9 +133,6 @@ void address_brief(const struct udrv_address *address, char text[ADDRESS_BYTES])
 
 /** process_name() - the command of a process; "?" if it cannot be told */
 void process_name(pid_t pid, char *name, size_t bytes);
-
-/** require_entry() - sysfs_load(), or a refusal with the near matches */
-int require_entry(const struct udrv_address *address, struct pci_entry *entry);
 
 /* ---- danger.c ---- */
 

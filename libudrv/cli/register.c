@@ -154,7 +154,7 @@ int register_write(struct udrv *device, const char *brief, const struct reg *reg
 	if (rc)
 		return rc;
 	if (width < 8 && value >> (8 * width))
-		return refuse(STATUS_USAGE, "0x%" PRIx64 " does not fit into %u bytes: use a greater width.",
+		return refuse(STATUS_USAGE, "0x%" PRIx64 " does not fit into a width of %u: use a greater one.",
 			      value, width);
 	if (reg->region == UDRV_REGION_CONFIG)
 		rc = udrv_config_write(device, (unsigned int)reg->offset, width, (uint32_t)value);

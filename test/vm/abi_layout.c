@@ -102,6 +102,7 @@ AT(udrv_ioc_dma_alloc, reserved, 36);
 SIZE(udrv_ioc_dma_handle, 16);
 AT(udrv_ioc_dma_handle, handle, 8);
 SIZE(udrv_dma_segment, 16);
+AT(udrv_dma_segment, iova, 0);
 AT(udrv_dma_segment, length, 8);
 SIZE(udrv_ioc_dma_map, 48);
 AT(udrv_ioc_dma_map, user_addr, 8);
