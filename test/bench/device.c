@@ -4,6 +4,7 @@
  *
  * Owns binding and opening; what is measured is in bench_*.c. Nothing is undone at the end of a
  * program but what the next one needs: the driver is exchanged when the device is opened again.
+ * Nodes are there as soon as a device is bound: devtmpfs makes them, with or without udev.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -42,12 +43,6 @@ static void sysfs_path(const struct device *device, const char *name, char *path
 	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", device->address, name);
 }
 
-/* New nodes have come or gone: udev is to be through with them. */
-static void settle(void)
-{
-	REQUIRE(system("udevadm settle --timeout=60") == 0);
-}
-
 static void bind(struct device *device, const char *address, const char *module, const char *driver)
 {
 	char path[128], command[64];
@@ -64,7 +59,6 @@ static void bind(struct device *device, const char *address, const char *module,
 	if (!access(path, F_OK))
 		write_file(path, device->address);
 	write_file("/sys/bus/pci/drivers_probe", device->address);
-	settle();
 }
 
 static void map_bar(struct device *device, int fd, off_t offset)
