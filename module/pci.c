@@ -153,8 +153,11 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	/* A streaming mapping is one segment where the IOMMU can make it one. */
 	udev->saved_max_segment = dma_get_max_seg_size(&pdev->dev);
 	udev->saved_boundary = dma_get_seg_boundary(&pdev->dev);
+	udev->saved_min_align_mask = dma_get_min_align_mask(&pdev->dev);
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	dma_set_seg_boundary(&pdev->dev, ULONG_MAX);
+	/* A bounced piece keeps its place in the page: lists of pages (NVMe's PRP) rely on it. */
+	dma_set_min_align_mask(&pdev->dev, PAGE_SIZE - 1);
 
 	ret = udrv_cdev_add(udev);
 	if (ret)
@@ -163,6 +166,7 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_dma:
+	dma_set_min_align_mask(&pdev->dev, udev->saved_min_align_mask);
 	dma_set_seg_boundary(&pdev->dev, udev->saved_boundary);
 	dma_set_max_seg_size(&pdev->dev, udev->saved_max_segment);
 	udrv_config_exit(udev);
@@ -190,6 +194,7 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 	/* Not under the lock: this waits for readers of our sysfs attributes, who take it. */
 	udrv_cdev_del(udev);
 
+	dma_set_min_align_mask(&pdev->dev, udev->saved_min_align_mask);
 	dma_set_seg_boundary(&pdev->dev, udev->saved_boundary);
 	dma_set_max_seg_size(&pdev->dev, udev->saved_max_segment);
 	udrv_config_exit(udev);

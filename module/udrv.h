@@ -139,6 +139,7 @@ struct udrv_bar {
  * @msix_count: likewise
  * @saved_max_segment: the DMA parameters that the bus had set, for the next driver
  * @saved_boundary: likewise
+ * @saved_min_align_mask: likewise
  */
 struct udrv_device {
 	struct pci_dev *pdev;
@@ -164,6 +165,7 @@ struct udrv_device {
 
 	unsigned int saved_max_segment;
 	unsigned long saved_boundary;
+	unsigned int saved_min_align_mask;
 };
 
 /**
