@@ -409,8 +409,10 @@ static void segment_list(void)
 				sum += segments[i].length;
 			}
 			CHECK_EQ(sum, length);
-			/* Offsets in the page stay; all but the first begin at a page, or bounced. */
+			/* Offsets in the page stay, also of what is bounced. */
 			CHECK_EQ(segments[0].iova % PAGE, first);
+			for (uint32_t i = 1; i < count; i++)
+				CHECK_EQ(segments[i].iova % PAGE, 0);
 			if (one)
 				CHECK_EQ(count, 1);
 			CHECK_LE(count, (first + length + PAGE - 1) / PAGE);

@@ -280,6 +280,39 @@ static void data(void)
 	end();
 }
 
+/* Pages that are not beside each other, so that the list has a piece for each; offsets must hold in all. */
+static void scattered(void)
+{
+	enum { PAGES = 40 };
+	const size_t room = PAGES * PAGE;
+	uint8_t *memory[2], *between, *copy = malloc(room);
+
+	begin(2);
+	create_pair(1);
+	for (int i = 0; i < 2; i++) {
+		memory[i] = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		between = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		REQUIRE(memory[i] != MAP_FAILED && between != MAP_FAILED);
+		REQUIRE_OK(madvise(memory[i], room, MADV_NOHUGEPAGE));
+		REQUIRE_OK(madvise(between, room, MADV_NOHUGEPAGE));
+		for (unsigned int page = 0; page < PAGES; page++)
+			memory[i][page * PAGE] = between[page * PAGE] = 1;
+	}
+	for (unsigned int offset = 0; offset < PAGE; offset += 1364) {
+		const uint32_t length = (PAGES - 2) * PAGE + 512;
+
+		tap_step("from +%u to +%lu", offset, PAGE - 4 - offset);
+		fill(memory[0], room, offset);
+		memset(memory[1], 0x5d, room);
+		disk(1, true, 777, memory[0] + offset, length);
+		disk(1, false, 777, memory[1] + PAGE - 4 - offset, length);
+		memset(copy, 0x5d, room);
+		memcpy(copy + PAGE - 4 - offset, memory[0] + offset, length);
+		CHECK_MEM(memory[1], copy, room);
+	}
+	end();
+}
+
 static void every_vector(void)
 {
 	uint8_t *memory = aligned_alloc(PAGE, 2 * PAGE);
@@ -310,6 +343,7 @@ int main(int argc, char **argv)
 	static const struct tap_test tests[] = {
 		TAP_TEST(identify),
 		TAP_TEST(data),
+		TAP_TEST(scattered),
 		TAP_TEST_LONG(every_vector, 120),
 	};
 
