@@ -118,6 +118,11 @@ int register_check(struct udrv *device, const char *brief, const struct reg *reg
 
 static int refuse_access(int rc, const char *brief, const struct reg *reg)
 {
+	if (rc == -EPERM && reg->region != UDRV_REGION_CONFIG)
+		return refuse(STATUS_FAILED,
+			      "%s+0x%" PRIx64 " of %s is the MSI-X table's, which the kernel writes: 'udrv irq' sets "
+			      "vectors up.",
+			      reg->name, reg->offset, brief);
 	if (rc == -EPERM)
 		return refuse(STATUS_FAILED,
 			      "%s+0x%" PRIx64 " of %s has no bit that a driver may write: udrv(4) lists those "

@@ -119,7 +119,7 @@ int udrv_bar_unmap(struct udrv *device, void *registers, size_t mapped);
 int udrv_bar_read(struct udrv *device, unsigned int bar, uint64_t offset, unsigned int width,
 		  uint64_t *value);
 
-/** udrv_bar_write() - write one register by system call; see udrv_bar_read() */
+/** udrv_bar_write() - write one register; see udrv_bar_read(). -EPERM: the MSI-X table is the kernel's */
 int udrv_bar_write(struct udrv *device, unsigned int bar, uint64_t offset, unsigned int width,
 		   uint64_t value);
 

@@ -230,7 +230,7 @@ const char *udrv_strerror(int error)
 		return "the node's permissions do not admit this user: run as root, or change its group";
 	case EPERM:
 		return "not permitted: opening needs CAP_SYS_RAWIO (run as root); of config space only the "
-		       "fields that udrv(4) lists can be written";
+		       "fields that udrv(4) lists can be written, of the MSI-X table none";
 	case EINVAL:
 		return "a value out of range, misaligned or unknown: compare with <udrv/udrv.h>; MSI and "
 		       "MSI-X need bus mastering on first";

@@ -139,6 +139,11 @@ static void reads_and_writes(void **state)
 	assert_int_equal(register_write(device, "00:04.0", &reg, 4, UINT64_C(1) << 32), STATUS_USAGE);
 	assert_int_equal(fake.count[FAKE_PWRITE], 2);
 
+	fake_fail(FAKE_PWRITE, EPERM, 0, 1);
+	assert_int_equal(register_write(device, "00:04.0", &reg, 4, 0), STATUS_FAILED);
+	assert_string_equal(tree_refusal,
+			    "bar0+0x8 of 00:04.0 is the MSI-X table's, which the kernel writes: 'udrv irq' sets vectors "
+			    "up.");
 	parse_register("config+0x4", &reg);
 	assert_int_equal(register_read(device, "00:04.0", &reg, 2, &value), STATUS_OK);
 	assert_int_equal(value, 0x0708);

@@ -264,6 +264,7 @@ check "read: the first 64 bytes without root" 0 '^0x100e8086$' as_nobody udrv re
 check "write: config" 0 '^$' udrv write $edu config+0x0c 0x10 1
 check "and read back" 0 '^0x10$' udrv read $edu config+0x0c 1
 refused "write: config that is not a driver's" 1 'no bit that a driver may write: udrv\(4\)' udrv write $edu config+0x10 0
+refused "write: the MSI-X table" 1 "is the MSI-X table's" udrv write $nvme bar0+0x2000 0
 refused "read: bad register" 2 "'foo\+4' is no register: write it like bar0\+0x10" udrv read $edu foo+4
 refused "read: bad offset" 2 "'bar0\+x' is no register" udrv read $edu bar0+x
 refused "read: no such BAR" 2 'has no bar1: it has bar0' udrv read $edu bar1
