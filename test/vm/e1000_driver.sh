@@ -193,4 +193,7 @@ own=$(interface_of "$device")
 addresses "$own"
 check "and a link" within 15 has_carrier "$own"
 check "and is answered" within 10 ping_all 3 -i 0.05 10.0.0.2
+# Another card may get the same address after this.
+ip link set "$own" down
+ip addr flush dev "$own"
 finish

@@ -70,6 +70,8 @@ exec 8>&-
 check "100,000 interrupts of edu beside the card's traffic: counts exact, no ping lost" traffic_beside "$nic" count
 check "nobody complained" no_complaint
 
+ip link set "$nic" down
+
 # ---- both through udrv
 
 check "the card is bound to udrv" udrv bind 00:14.0
