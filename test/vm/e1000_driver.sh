@@ -53,7 +53,7 @@ mode_changes() {
 	local before
 
 	before=$(modes)
-	"$@" && within 10 modes_more_than "$before"
+	"$@" && within 30 modes_more_than "$before"
 }
 
 # Of 60 frames to this address, none (fewer than 30 of anything) or all arrive.
@@ -70,7 +70,7 @@ let_in() {
 
 	before=$(received)
 	burst 60 "$1"
-	within 10 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 59))
+	within 30 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 59))
 }
 
 check "ends on SIGINT with status 0" driver_end INT
@@ -106,9 +106,9 @@ check "and answers too" ping_all 5 -i 0.02 10.0.0.2
 # ---- the link
 
 lab monitor set_link "$qdev" off
-check "the link goes: the interface loses its carrier" within 10 no_carrier nic0
+check "the link goes: the interface loses its carrier" within 30 no_carrier nic0
 lab monitor set_link "$qdev" on
-check "the link comes back" within 10 has_carrier nic0
+check "the link comes back" within 30 has_carrier nic0
 check "and carries frames" ping_all 5 -i 0.02 10.0.0.2
 check "ends on SIGTERM with status 0" driver_end TERM
 
@@ -120,7 +120,7 @@ check "over IPv6 too" transfer "$NET_DIR/file" in 6
 check "iperf3 without offloads of its peer" iperf 2
 ip link set nic0 down # nobody sends any more; what was sent is through when a second has passed without a frame
 quiet() { local a; a=$(received); sleep 1; equal "$(received)" "$a"; }
-within 20 quiet
+within 40 quiet
 in=$(received) out=$(cat /sys/class/net/nic0/statistics/tx_packets)
 driver_end INT
 note "$(cat "$NET_DIR/out")"
@@ -143,7 +143,7 @@ killed() {
 		ping_all 5 -i 0.02 10.0.0.2 || return
 		iperf3 --client 10.0.0.2 --time 30 --bidir >/dev/null 2>&1 &
 		client=$!
-		within 10 more_than /sys/class/net/nic0/statistics/rx_packets 1000 || return
+		within 30 more_than /sys/class/net/nic0/statistics/rx_packets 1000 || return
 		driver_end KILL
 		kill -9 "$client"
 		{ wait "$client"; } 2>/dev/null
@@ -154,7 +154,7 @@ killed() {
 check "killed under traffic and started again, three times" killed
 check "starts once more" nic_up --irq="$kind" "$device"
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
-within 20 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
+within 40 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
 check "iperf3 again" iperf 2
 check "iperf3 again, from the peer" iperf 2 --reverse
 
@@ -175,10 +175,10 @@ check "no port at all is refused" refused "$device"
 # ---- without an interface
 
 driver_start --dump --irq="$kind" "$device"
-check "--dump sees the link" within 10 contains "$NET_DIR/out" '^link up$'
+check "--dump sees the link" within 30 contains "$NET_DIR/out" '^link up$'
 ip -n peer neigh replace 10.0.0.1 lladdr "$address" dev wire
 burst 3 10.0.0.1
-check "--dump shows a ping" within 10 contains "$NET_DIR/out" \
+check "--dump shows a ping" within 30 contains "$NET_DIR/out" \
 	"52:54:00:00:00:0[57] > $address, IPv4 \\(0x0800\\), length 98, 10.0.0.2 > 10.0.0.1 ICMP"
 check "--dump ends on SIGINT with status 0" driver_end INT
 ip -n peer neigh flush dev wire nud permanent
@@ -187,12 +187,12 @@ ip -n peer neigh flush dev wire nud permanent
 
 check "unbind" udrv unbind "$device"
 kernel_has_it() { equal "$(basename "$(readlink "/sys/bus/pci/devices/0000:$device/driver")")" "$driver"; }
-check "the kernel's driver has the card" within 10 kernel_has_it
+check "the kernel's driver has the card" within 30 kernel_has_it
 udevadm settle --timeout=30 # it has its last name then
 own=$(interface_of "$device")
 addresses "$own"
-check "and a link" within 15 has_carrier "$own"
-check "and is answered" within 10 ping_all 3 -i 0.05 10.0.0.2
+check "and a link" within 30 has_carrier "$own"
+check "and is answered" within 30 ping_all 3 -i 0.05 10.0.0.2
 # Another card may get the same address after this.
 ip link set "$own" down
 ip addr flush dev "$own"

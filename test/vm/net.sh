@@ -73,7 +73,7 @@ driver_end() {
 # nic_up OPTION... DEVICE: the driver as nic0, with addresses, up to the point where frames go through.
 nic_up() {
 	driver_start --tap nic0 "$@"
-	if ! within 10 test -e /sys/class/net/nic0 || ! addresses nic0 || ! within 10 has_carrier nic0; then
+	if ! within 30 test -e /sys/class/net/nic0 || ! addresses nic0 || ! within 30 has_carrier nic0; then
 		cat "$NET_DIR/err"
 		return 1
 	fi
@@ -100,7 +100,7 @@ ping_all() {
 	shift
 	before=$(answers)
 	said=$(ping -q -n -c "$count" "$@")
-	within 5 answers_from $((before + count)) || { echo "$said"; return 1; }
+	within 15 answers_from $((before + count)) || { echo "$said"; return 1; }
 }
 
 # iperf SECONDS OPTION...: megabits for each second; must be more than nothing
@@ -108,7 +108,7 @@ iperf() {
 	local seconds=$1 rate
 
 	shift
-	rate=$(iperf3 --client 10.0.0.2 --time "$seconds" --connect-timeout 5000 --json "$@" |
+	rate=$(iperf3 --client 10.0.0.2 --time "$seconds" --connect-timeout 15000 --json "$@" |
 		python3 -c 'import json, sys; print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e6))') ||
 		return
 	echo "$rate"
@@ -133,7 +133,7 @@ transfer() {
 	"${to_ns[@]}" nc "-$version" -l 5000 >"$to" </dev/null &
 	listener=$!
 	# It listens when /proc/net/tcp says so: state 0A, port 0x1388.
-	within 5 "${to_ns[@]}" grep -q ':1388 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 || status=1
+	within 15 "${to_ns[@]}" grep -q ':1388 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 || status=1
 	[ "$status" = 1 ] || "${from_ns[@]}" timeout 60 nc -N "$address" 5000 <"$file" >/dev/null || status=1
 	[ "$status" = 0 ] || kill "$listener"
 	wait "$listener" || status=1
