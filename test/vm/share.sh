@@ -86,7 +86,8 @@ check "the driver ends" driver_end INT
 net_cleanup
 NET_DIR=$(mktemp -d)
 peer_setup 00:05.0
-tty=/dev/$(basename /sys/bus/pci/devices/0000:00:08.0/tty/ttyS*)
+# Newer kernels have two more directories between.
+tty=/dev/$(basename "$(find /sys/bus/pci/devices/0000:00:08.0/ -name 'ttyS*' -print -quit)")
 check "the card is bound to udrv" udrv bind 00:04.0
 check "the sample driver brings it up" nic_up --irq=intx 00:04.0
 stty -F "$tty" raw -echo 115200
