@@ -26,4 +26,4 @@ bench: lab-deps
 
 # Root file systems and kernels only, so that later runs start at once.
 lab: lab-deps
-	@$(LAB)/prepare
+	@$(LAB)/prepare 6.1 6.12 7.3
