@@ -11,6 +11,7 @@
  * and inserts under bar_sem; revocation sets it under bar_sem held for writing, and unmaps
  * afterwards.
  */
+#include <linux/cc_platform.h>
 #include <linux/dma-map-ops.h>
 #include <linux/mm.h>
 
@@ -105,7 +106,6 @@ static int area_mmap_bar(struct udrv_client *client, struct vm_area_struct *vma,
 		return ret;
 
 	vma->vm_private_data = &client->bar_areas[index][wc];
-	vm_flags_set(vma, VM_IO | VM_DONTDUMP);
 	vma->vm_page_prot = pgprot_decrypted(wc ? pgprot_writecombine(vma->vm_page_prot) :
 						  pgprot_noncached(vma->vm_page_prot));
 	return 0;
@@ -128,6 +128,9 @@ static int area_mmap_buffer(struct udrv_client *client, struct vm_area_struct *v
 	vma->vm_private_data = area; /* the mapping's reference */
 	if (!dev_is_dma_coherent(&client->udev->pdev->dev))
 		vma->vm_page_prot = pgprot_dmacoherent(vma->vm_page_prot);
+	/* In an encrypted guest the DMA API gives memory that is not. */
+	if (cc_platform_has(CC_ATTR_GUEST_MEM_ENCRYPT))
+		vma->vm_page_prot = pgprot_decrypted(vma->vm_page_prot);
 	return 0;
 }
 
@@ -164,8 +167,11 @@ int udrv_area_mmap(struct udrv_client *client, struct vm_area_struct *vma)
 	if (ret)
 		return ret;
 
-	/* DONTCOPY: a child has no part in the tenure, and must not keep it alive. */
-	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTCOPY);
+	/*
+	 * DONTCOPY: a child has no part in the tenure, and must not keep it alive. IO: madvise()
+	 * cannot change that.
+	 */
+	vm_flags_set(vma, VM_IO | VM_DONTDUMP | VM_PFNMAP | VM_DONTEXPAND | VM_DONTCOPY);
 	vm_flags_clear(vma, VM_MAYEXEC);
 	vma->vm_ops = &area_vm_ops;
 	return 0;

@@ -4,8 +4,8 @@
  *
  * At probe each BAR is reserved, and it is settled which of its pages a process may map: not those
  * of the MSI-X table (a write there would aim an interrupt message anywhere), and not a page that
- * the BAR shares with somebody else's registers. All of it stays reachable by pread, and all but
- * the table itself by pwrite.
+ * the BAR shares with somebody else's registers. What else lies there stays reachable by
+ * pread/pwrite.
  *
  * The hard part is memory types: x86 wants one type for each page frame. Kernel mappings for
  * pread/pwrite are made page by page, and dropped where a process wants write-combining.
@@ -14,29 +14,32 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 
+#include "bar.h"
 #include "udrv.h"
 
-/* The MSI-X table and pending-bit array: grow [*first, *end) of @udev's BARs around them. */
-static void bar_exclude(struct udrv_device *udev, unsigned int guard, u32 location,
-			unsigned int bytes)
+/* On a page of bar->io: a register program uses it, until the client ends. */
+#define BAR_PINNED XA_MARK_0
+
+/* Keep part of a BAR from processes: no page of it is mapped, no byte of it written. */
+static void bar_exclude(struct udrv_device *udev, unsigned int which, u32 location, u64 bytes)
 {
 	u32 bir = location & PCI_MSIX_TABLE_BIR;
-	u32 offset = location & PCI_MSIX_TABLE_OFFSET;
+	u64 offset = location & PCI_MSIX_TABLE_OFFSET;
 	unsigned long first = offset >> PAGE_SHIFT;
-	unsigned long end = (offset + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	unsigned long end = DIV_ROUND_UP_ULL(offset + bytes, PAGE_SIZE);
 	struct udrv_bar *bar;
 
 	if (bir >= UDRV_BARS)
 		return;
 	bar = &udev->bars[bir];
+	bar->msix[which].offset = offset;
+	bar->msix[which].length = bytes;
 	if (bar->nomap_pages) {
 		first = min(first, bar->nomap_first);
 		end = max(end, bar->nomap_first + bar->nomap_pages);
 	}
 	bar->nomap_first = first;
 	bar->nomap_pages = end - first;
-	bar->guard[guard].start = offset;
-	bar->guard[guard].end = (u64)offset + bytes;
 }
 
 static void bar_exclude_msix(struct udrv_device *udev)
@@ -70,7 +73,8 @@ static bool bar_own_page(struct udrv_device *udev, unsigned int index)
 	tail->start = bar->start + bar->length;
 	tail->end = bar->start + PAGE_SIZE - 1;
 	tail->flags = udev->pdev->resource[index].flags;
-	if (request_resource(udev->pdev->resource[index].parent, tail)) {
+	if (!udev->pdev->resource[index].parent ||
+	    request_resource(udev->pdev->resource[index].parent, tail)) {
 		kfree(tail);
 		return false;
 	}
@@ -126,12 +130,14 @@ int udrv_bar_init(struct udrv_device *udev)
 	return 0;
 }
 
-static void bar_drop_io(struct udrv_bar *bar, unsigned long first, unsigned long last)
+static void bar_drop_io(struct udrv_bar *bar, unsigned long first, unsigned long last, bool pinned)
 {
 	unsigned long page;
 	void *entry;
 
 	xa_for_each_range(&bar->io, page, entry, first, last) {
+		if (!pinned && xa_get_mark(&bar->io, page, BAR_PINNED))
+			continue;
 		xa_erase(&bar->io, page);
 		iounmap((__force void __iomem *)entry);
 	}
@@ -147,7 +153,7 @@ void udrv_bar_exit(struct udrv_device *udev)
 
 		if (!bar->length)
 			continue;
-		bar_drop_io(bar, 0, ULONG_MAX);
+		bar_drop_io(bar, 0, ULONG_MAX, true);
 		xa_destroy(&bar->io);
 		if (bar->tail) {
 			release_resource(bar->tail);
@@ -177,148 +183,122 @@ void udrv_bar_init_client(struct udrv_client *client)
 
 /* ---- single registers ---- */
 
-/*
- * The kernel's mapping of one page of a BAR. bar_sem held for reading: nobody drops it meanwhile.
+/**
+ * udrv_bar_io() - where the kernel reaches a register
+ * @bar: a memory BAR
+ * @offset: inside it
+ *
+ * Context: process, bar_sem held: nobody drops the mapping meanwhile.
+ * Return: its address, or NULL.
  */
-static void __iomem *bar_io(struct udrv_bar *bar, unsigned long page)
+void __iomem *udrv_bar_io(struct udrv_bar *bar, u64 offset)
 {
-	resource_size_t offset = (resource_size_t)page << PAGE_SHIFT;
+	unsigned long page = offset >> PAGE_SHIFT;
+	resource_size_t start = (resource_size_t)page << PAGE_SHIFT;
 	void *entry = xa_load(&bar->io, page);
 	void __iomem *io;
 
 	if (entry)
-		return (__force void __iomem *)entry;
-	io = ioremap(bar->start + offset, min_t(resource_size_t, bar->length - offset, PAGE_SIZE));
+		return (__force void __iomem *)entry + offset_in_page(offset);
+	io = ioremap(bar->start + start, min_t(resource_size_t, bar->length - start, PAGE_SIZE));
 	if (!io)
 		return NULL;
 
 	entry = xa_cmpxchg(&bar->io, page, NULL, (__force void *)io, GFP_KERNEL_ACCOUNT);
 	if (entry) {
 		iounmap(io);
-		io = xa_is_err(entry) ? NULL : (__force void __iomem *)entry;
+		if (xa_is_err(entry))
+			return NULL;
+		io = (__force void __iomem *)entry;
 	}
-	return io;
+	return io + offset_in_page(offset);
 }
 
-static int bar_access_mem(struct udrv_bar *bar, void *value, size_t width, u64 offset, bool write)
+/** udrv_bar_pin() - udrv_bar_io() for a register program: it stays until the client ends */
+void __iomem *udrv_bar_pin(struct udrv_bar *bar, u64 offset)
 {
-	void __iomem *reg = bar_io(bar, offset >> PAGE_SHIFT);
+	void __iomem *reg = udrv_bar_io(bar, offset);
 
-	if (!reg)
-		return -ENOMEM;
-	reg += offset & ~PAGE_MASK;
-
-	switch (width) {
-	case 1:
-		if (write)
-			writeb(*(u8 *)value, reg);
-		else
-			*(u8 *)value = readb(reg);
-		return 0;
-	case 2:
-		if (write)
-			writew(*(u16 *)value, reg);
-		else
-			*(u16 *)value = readw(reg);
-		return 0;
-	case 4:
-		if (write)
-			writel(*(u32 *)value, reg);
-		else
-			*(u32 *)value = readl(reg);
-		return 0;
-#ifdef CONFIG_64BIT
-	case 8:
-		if (write)
-			writeq(*(u64 *)value, reg);
-		else
-			*(u64 *)value = readq(reg);
-		return 0;
-#endif
-	}
-	return -EINVAL;
+	if (reg)
+		xa_set_mark(&bar->io, offset >> PAGE_SHIFT, BAR_PINNED);
+	return reg;
 }
 
-static int bar_access_port(struct udrv_bar *bar, void *value, size_t width, u64 offset, bool write)
-{
-	unsigned long port = bar->start + offset;
-
-	switch (width) {
-	case 1:
-		if (write)
-			outb(*(u8 *)value, port);
-		else
-			*(u8 *)value = inb(port);
-		return 0;
-	case 2:
-		if (write)
-			outw(*(u16 *)value, port);
-		else
-			*(u16 *)value = inw(port);
-		return 0;
-	case 4:
-		if (write)
-			outl(*(u32 *)value, port);
-		else
-			*(u32 *)value = inl(port);
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* The MSI-X table is the kernel's to write: an entry is an address that the device writes to. */
-static bool bar_guarded(const struct udrv_bar *bar, u64 offset, size_t width)
+/**
+ * udrv_bar_check() - may this register be accessed?
+ * @bar: the BAR, perhaps absent
+ * @offset: in it, from the user
+ * @width: 1, 2, 4 or 8
+ * @write: direction
+ *
+ * Return: 0; -EINVAL no such BAR, misaligned, out of bounds, or a width that ports do not have;
+ * -EPERM a write to the MSI-X table or its pending bits.
+ */
+int udrv_bar_check(const struct udrv_bar *bar, u64 offset, size_t width, bool write)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(bar->guard); i++)
-		if (offset < bar->guard[i].end && bar->guard[i].start < offset + width)
-			return true;
-	return false;
+	/* The offset is checked against the length before anything is subtracted. */
+	if (offset >= bar->length || width > bar->length - offset || (offset & (width - 1)))
+		return -EINVAL;
+	if (width == 8 && ((bar->flags & UDRV_REGION_PORT) || !IS_ENABLED(CONFIG_64BIT)))
+		return -EINVAL;
+	for (i = 0; write && i < ARRAY_SIZE(bar->msix); i++)
+		if (offset < bar->msix[i].offset + bar->msix[i].length &&
+		    bar->msix[i].offset < offset + width)
+			return -EPERM;
+	return 0;
 }
 
 /**
  * udrv_bar_access() - read or write one register
  * @client: the caller
  * @index: BAR, below UDRV_BARS
- * @value: the kernel's copy of the value, @width bytes in the CPU's order
+ * @value: the kernel's copy of the value
  * @width: 1, 2, 4 or 8
- * @offset: in the BAR, with the write-combining bit refused
+ * @offset: in the BAR
  * @write: direction
  *
- * Context: process. Return: @width; -EINVAL no such BAR, misaligned, out of bounds, or a width that
- * ports do not have; -ENODEV gone.
+ * Context: process.
+ * Return: @width; what udrv_bar_check() says; -ENOMEM; -ENODEV gone.
  */
-ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, void *value, size_t width,
+ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, u64 *value, size_t width,
 			u64 offset, bool write)
 {
 	struct udrv_device *udev = client->udev;
 	struct udrv_bar *bar = &udev->bars[index];
-	int ret;
+	void __iomem *reg;
+	ssize_t ret;
 
 	down_read(&udev->bar_sem);
 	ret = -ENODEV;
 	if (READ_ONCE(client->ended))
 		goto out;
-
-	/* The offset is checked against the length before anything is subtracted. */
-	ret = -EINVAL;
-	if (offset >= bar->length || width > bar->length - offset || (offset & (width - 1)))
-		goto out;
-
-	ret = -EPERM;
-	if (write && bar_guarded(bar, offset, width))
+	ret = udrv_bar_check(bar, offset, width, write);
+	if (ret)
 		goto out;
 
 	if (write)
-		udev->used = true;
-	if (bar->flags & UDRV_REGION_PORT)
-		ret = bar_access_port(bar, value, width, offset, write);
-	else
-		ret = bar_access_mem(bar, value, width, offset, write);
+		WRITE_ONCE(udev->used, true);
+	if (bar->flags & UDRV_REGION_PORT) {
+		if (write)
+			udrv_port_write(bar->start + offset, width, *value);
+		else
+			*value = udrv_port_read(bar->start + offset, width);
+	} else {
+		ret = -ENOMEM;
+		reg = udrv_bar_io(bar, offset);
+		if (!reg)
+			goto out;
+		if (write)
+			udrv_mmio_write(reg, width, *value);
+		else
+			*value = udrv_mmio_read(reg, width);
+	}
+	ret = width;
 out:
 	up_read(&udev->bar_sem);
-	return ret ? ret : width;
+	return ret;
 }
 
 /* ---- mappings ---- */
@@ -327,6 +307,7 @@ static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned lo
 {
 	resource_size_t start = bar->start + ((resource_size_t)first << PAGE_SHIFT);
 	resource_size_t length = (resource_size_t)pages << PAGE_SHIFT;
+	unsigned long page = first;
 	unsigned int i;
 	int ret;
 
@@ -336,8 +317,11 @@ static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned lo
 			return 0;
 	if (bar->wc_count == ARRAY_SIZE(bar->wc))
 		return -ENOMEM;
+	/* A register program uses one of the pages, uncached. */
+	if (xa_find(&bar->io, &page, first + pages - 1, BAR_PINNED))
+		return -EBUSY;
 
-	bar_drop_io(bar, first, first + pages - 1);
+	bar_drop_io(bar, first, first + pages - 1, false);
 	ret = arch_io_reserve_memtype_wc(start, length);
 	if (ret)
 		return ret;
@@ -356,7 +340,8 @@ static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned lo
  * @pages: how many, at least 1
  *
  * Context: process, mmap_lock held.
- * Return: 0; -EINVAL they may not; -ENOMEM too many different write-combining ranges (16).
+ * Return: 0; -EINVAL they may not; -ENOMEM too many different write-combining ranges (16); -EBUSY
+ * a kept register program uses one of the pages, which are then uncached; -ENODEV.
  */
 int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 			unsigned long first, unsigned long pages)
@@ -374,14 +359,17 @@ int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 	/* The writer's side also for @used: a mapping made is a device used. */
 	down_write(&udev->bar_sem);
 	udev->used = true;
-	if (wc)
+	/* Here, not before: udrv_bar_end() takes the lock after the client has ended. */
+	if (READ_ONCE(client->ended))
+		ret = -ENODEV;
+	else if (wc)
 		ret = bar_reserve_wc(bar, first, pages);
 	up_write(&udev->bar_sem);
 	return ret;
 }
 
-/** udrv_bar_release_wc() - forget the write-combining ranges: a client's mappings are gone */
-void udrv_bar_release_wc(struct udrv_device *udev)
+/** udrv_bar_end() - a client's mappings and programs are gone: nothing is pinned or combined now */
+void udrv_bar_end(struct udrv_device *udev)
 {
 	unsigned int i;
 
@@ -389,9 +377,9 @@ void udrv_bar_release_wc(struct udrv_device *udev)
 	for (i = 0; i < UDRV_BARS; i++) {
 		struct udrv_bar *bar = &udev->bars[i];
 
+		bar_drop_io(bar, 0, ULONG_MAX, true);
 		while (bar->wc_count) {
 			bar->wc_count--;
-			bar_drop_io(bar, 0, ULONG_MAX);
 			arch_io_free_memtype_wc(bar->wc[bar->wc_count].start,
 						bar->wc[bar->wc_count].length);
 		}

@@ -10,6 +10,7 @@
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/pid.h>
+#include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -24,33 +25,51 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 {
 	struct udrv_device *udev = container_of(inode->i_cdev, struct udrv_device, cdev);
 	struct udrv_client *client;
+	bool confined;
 	int ret;
 
-	if (mutex_lock_interruptible(&udev->lock))
+	if (mutex_lock_interruptible(&udrv_trust_lock))
 		return -ERESTARTSYS;
+	/* Somebody's end may take a second, and the other lock is everybody's. */
+	if (mutex_lock_interruptible(&udev->lock)) {
+		mutex_unlock(&udrv_trust_lock);
+		return -ERESTARTSYS;
+	}
 
 	ret = -ENODEV;
 	if (udev->gone)
 		goto out;
 
-	ret = udrv_trust_open(udev);
+	ret = -EBUSY;
+	if (udev->client || udev->away)
+		goto out;
+
+	ret = udrv_trust_open(udev, &confined);
 	if (ret)
 		goto out;
 
-	ret = -EBUSY;
-	if (udev->client)
-		goto out;
+	/* Powered while it is open. */
+	ret = pm_runtime_resume_and_get(&udev->pdev->dev);
+	if (ret)
+		goto err_trust;
 
-	client = udrv_client_create(udev, file);
+	client = udrv_client_create(udev, file, confined);
 	ret = PTR_ERR_OR_ZERO(client);
 	if (ret)
-		goto out;
+		goto err_power;
 
 	udev->client = client;
 	file->private_data = client;
 	file->f_mode |= FMODE_NOWAIT;
+	goto out;
+
+err_power:
+	pm_runtime_put(&udev->pdev->dev);
+err_trust:
+	udrv_trust_close(udev);
 out:
 	mutex_unlock(&udev->lock);
+	mutex_unlock(&udrv_trust_lock);
 	return ret;
 }
 
@@ -60,9 +79,8 @@ static int udrv_cdev_release(struct inode *inode, struct file *file)
 	struct udrv_device *udev = client->udev;
 
 	mutex_lock(&udev->lock);
-	udrv_client_end(client, false);
 	if (udev->client == client)
-		udev->client = NULL;
+		udrv_client_leave(udev, UDRV_END_RELEASE);
 	mutex_unlock(&udev->lock);
 
 	/*
@@ -74,7 +92,7 @@ static int udrv_cdev_release(struct inode *inode, struct file *file)
 }
 
 /* A register access at @pos; the value goes through the kernel's own copy. */
-static ssize_t udrv_cdev_region(struct udrv_client *client, void *value, size_t width, loff_t pos,
+static ssize_t udrv_cdev_region(struct udrv_client *client, u64 *value, size_t width, loff_t pos,
 				bool write)
 {
 	u64 offset = pos & (BIT_ULL(UDRV_REGION_SHIFT) - 1);
@@ -92,6 +110,12 @@ static bool udrv_cdev_width_ok(size_t width)
 	return width == 1 || width == 2 || width == 4 || width == 8;
 }
 
+/* Where the @width bytes of a value lie in a u64 that holds it, in the CPU's order. */
+static void *value_bytes(u64 *value, size_t width)
+{
+	return (u8 *)value + (IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? sizeof(*value) - width : 0);
+}
+
 static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t bytes, loff_t pos,
 				 bool nonblock)
 {
@@ -105,7 +129,7 @@ static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t byt
 	if (!udrv_cdev_width_ok(bytes))
 		return -EINVAL;
 	ret = udrv_cdev_region(client, &value, bytes, pos, false);
-	if (ret > 0 && copy_to_user(buf, &value, bytes))
+	if (ret > 0 && copy_to_user(buf, value_bytes(&value, bytes), bytes))
 		ret = -EFAULT;
 	return ret;
 }
@@ -116,9 +140,9 @@ static ssize_t udrv_cdev_read(struct file *file, char __user *buf, size_t bytes,
 }
 
 /*
- * preadv2() and io_uring come this way, read() and pread() do not. With RWF_NOWAIT one read does not
- * wait although the descriptor does: what a wait with a timeout needs, where another thread may take
- * the record after poll() has seen it, and O_NONBLOCK would be that thread's too.
+ * preadv2() and io_uring come this way, read() and pread() do not. With RWF_NOWAIT one read does
+ * not wait although the descriptor does: what a wait with a timeout needs, where another thread may
+ * take the record after poll() has seen it, and O_NONBLOCK would be that thread's too.
  */
 static ssize_t udrv_cdev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
@@ -135,12 +159,16 @@ static ssize_t udrv_cdev_write(struct file *file, const char __user *buf, size_t
 {
 	struct udrv_client *client = file->private_data;
 	u64 value = 0;
+	ssize_t ret;
 
 	if (!*pos || !udrv_cdev_width_ok(bytes))
 		return -EINVAL;
-	if (copy_from_user(&value, buf, bytes))
+	if (copy_from_user(value_bytes(&value, bytes), buf, bytes))
 		return -EFAULT;
-	return udrv_cdev_region(client, &value, bytes, *pos, true);
+	ret = udrv_cdev_region(client, &value, bytes, *pos, true);
+	if (ret > 0)
+		*pos += ret; /* the next segment of a pwritev() is the next register */
+	return ret;
 }
 
 static __poll_t udrv_cdev_poll(struct file *file, poll_table *wait)
@@ -261,6 +289,34 @@ static ssize_t dma_streaming_show(struct device *dev, struct device_attribute *a
 }
 static DEVICE_ATTR_RO(dma_streaming);
 
+static ssize_t trust_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct udrv_device *udev = to_udev(dev);
+	const char *reason;
+
+	mutex_lock(&udrv_trust_lock);
+	reason = udrv_trust_reason(udev);
+	mutex_unlock(&udrv_trust_lock);
+	return reason ? sysfs_emit(buf, "trusted: %s\n", reason) : sysfs_emit(buf, "confined\n");
+}
+static DEVICE_ATTR_RO(trust);
+
+/* For root: take the node from a driver that hangs. */
+static ssize_t revoke_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			    size_t count)
+{
+	bool yes;
+	int ret;
+
+	ret = kstrtobool(buf, &yes);
+	if (ret)
+		return ret;
+	if (yes)
+		udrv_client_revoke(to_udev(dev), false);
+	return count;
+}
+static DEVICE_ATTR_WO(revoke);
+
 static struct attribute *udrv_attrs[] = {
 	&dev_attr_owner.attr,
 	&dev_attr_irq.attr,
@@ -268,6 +324,8 @@ static struct attribute *udrv_attrs[] = {
 	&dev_attr_bus_master.attr,
 	&dev_attr_dma_consistent.attr,
 	&dev_attr_dma_streaming.attr,
+	&dev_attr_trust.attr,
+	&dev_attr_revoke.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(udrv);
@@ -287,7 +345,10 @@ static struct class udrv_class = {
 
 static void udrv_cdev_release_device(struct device *dev)
 {
-	kfree(to_udev(dev));
+	struct udrv_device *udev = to_udev(dev);
+
+	pci_dev_put(udev->pdev);
+	kfree(udev);
 }
 
 /**
@@ -299,6 +360,8 @@ void udrv_cdev_init_device(struct udrv_device *udev)
 	struct pci_dev *pdev = udev->pdev;
 	int domain = pci_domain_nr(pdev->bus);
 
+	/* A descriptor may outlive the device: what it asks of @pdev must still be memory. */
+	pci_dev_get(pdev);
 	device_initialize(&udev->dev);
 	udev->dev.class = &udrv_class;
 	udev->dev.parent = &pdev->dev;

@@ -9,6 +9,7 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/pid.h>
+#include <linux/pm_runtime.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -18,11 +19,12 @@
  * udrv_client_create() - begin a tenure
  * @udev: the device, which has no client
  * @file: the descriptor being opened
+ * @confined: its tier
  *
  * Context: process, udev->lock held.
  * Return: a client with one reference, or an ERR_PTR.
  */
-struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file)
+struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file, bool confined)
 {
 	struct udrv_client *client;
 	int ret;
@@ -45,10 +47,14 @@ struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *fi
 
 	/* Off since probe, unless somebody wrote to config space through sysfs. */
 	udrv_pci_set_master(udev, false);
+	udrv_pci_reset_at_end(udev, UDRV_END_REVOKE); /* if an earlier end could not */
+	if (confined)
+		udrv_config_confine(udev);
 
 	kref_init(&client->ref);
 	mutex_init(&client->lock);
 	client->udev = udev;
+	client->confined = confined;
 	get_device(&udev->dev);
 	client->mapping = file->f_mapping;
 	client->owner = get_pid(task_tgid(current));
@@ -67,14 +73,13 @@ err_free:
 /**
  * udrv_client_end() - the end of a driver, however it comes
  * @client: may have ended before: then nothing happens
- * @removing: the device is being taken away: mappings are revoked, and nothing may wait for a
- *	process
+ * @how: but for a release, mappings are revoked; nothing waits for a process
  *
  * Pages and charges are given back by client->reap_work, which the caller may wait for.
  *
  * Context: process, udev->lock held.
  */
-void udrv_client_end(struct udrv_client *client, bool removing)
+void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 {
 	struct udrv_device *udev = client->udev;
 
@@ -88,15 +93,17 @@ void udrv_client_end(struct udrv_client *client, bool removing)
 	WRITE_ONCE(client->ended, true);
 	mutex_unlock(&client->dma_lock);
 	udrv_irq_silence(client);
-	if (removing)
+	if (how != UDRV_END_RELEASE)
 		udrv_area_revoke_all(client); /* at release there are no mappings left */
 
 	/* 2. The device starts no more DMA, and what it has started is through. */
 	udrv_pci_set_master(udev, false);
 	client->bus_master = false;
 
-	/* 3. The quiesce program has its place here. 4. Reset, so that its engines stop as well. */
-	udrv_pci_reset_at_end(udev, removing);
+	/* 3. Its driver knew how to stop its engines. 4. Reset, where there is one. */
+	udrv_prog_quiesce(client);
+	udrv_irq_pause(client);
+	udrv_pci_reset_at_end(udev, how);
 
 	/*
 	 * 5. Interrupt handlers, only now: before, a level line that is still asserted would have
@@ -106,9 +113,46 @@ void udrv_client_end(struct udrv_client *client, bool removing)
 
 	/* 6. Upper halves have their place here. 7. and 8. DMA is unmapped, flushed, then freed. */
 	udrv_dma_end(client);
-	udrv_bar_release_wc(udev);
+	udrv_bar_end(udev);
 out:
 	mutex_unlock(&client->lock);
+}
+
+/**
+ * udrv_client_leave() - end the tenure of whoever has the device
+ * @udev: the device
+ * @how: why
+ *
+ * Context: process, udev->lock held.
+ * Return: true if somebody had it.
+ */
+bool udrv_client_leave(struct udrv_device *udev, enum udrv_end how)
+{
+	lockdep_assert_held(&udev->lock);
+	if (!udev->client)
+		return false;
+	udrv_client_end(udev->client, how);
+	udev->client = NULL;
+	udrv_trust_close(udev);
+	pm_runtime_put(&udev->pdev->dev);
+	return true;
+}
+
+/**
+ * udrv_client_revoke() - take the node from whoever has it, as unplug would
+ * @udev: the device, bound
+ * @confined_only: only from a client of the confined tier
+ *
+ * Another process may open it as soon as this returns. The old descriptor is dead.
+ *
+ * Context: process, udev->lock not held.
+ */
+void udrv_client_revoke(struct udrv_device *udev, bool confined_only)
+{
+	mutex_lock(&udev->lock);
+	if (udev->client && (udev->client->confined || !confined_only))
+		udrv_client_leave(udev, UDRV_END_REVOKE);
+	mutex_unlock(&udev->lock);
 }
 
 static void client_free(struct kref *ref)
@@ -117,6 +161,7 @@ static void client_free(struct kref *ref)
 
 	udrv_dma_free_client(client);
 	udrv_irq_free(client);
+	udrv_prog_free(client);
 	put_pid(client->owner);
 	put_device(&client->udev->dev);
 	__free_page(client->ones);

@@ -10,6 +10,8 @@
 
 #include <linux/device.h>
 #include <linux/eventfd.h>
+#include <linux/iommu.h>
+#include <linux/irqdomain.h>
 #include <linux/mm.h>
 #include <linux/swiotlb.h>
 #include <linux/uio.h>
@@ -48,14 +50,23 @@ static inline void __user *iter_iov_addr(const struct iov_iter *iter)
 }
 #endif
 
-static inline void udrv_eventfd_signal(struct eventfd_ctx *ctx, u64 count)
+/* 6.8: one at a time. */
+static inline void udrv_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
-	eventfd_signal(ctx, count);
+	eventfd_signal(ctx, 1);
 #else
-	/* One at a time is what is left; more than one is only ever moved over at ATTACH. */
-	while (count--)
-		eventfd_signal(ctx);
+	eventfd_signal(ctx);
+#endif
+}
+
+/* 6.3: it is a question to the group. */
+static inline bool udrv_group_has_isolated_msi(struct iommu_group *group, struct device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return irq_domain_check_msi_remap() || device_iommu_capable(dev, IOMMU_CAP_INTR_REMAP);
+#else
+	return iommu_group_has_isolated_msi(group);
 #endif
 }
 

@@ -61,6 +61,9 @@ static const struct config_field config_aer[] = {
 	{ }
 };
 
+/* As many capabilities as there is room for: a chain may be a circle. */
+#define CONFIG_MAX_CAPS 48
+
 static void config_allow(struct udrv_device *udev, u8 *w1c_all, unsigned int base,
 			 const struct config_field *field)
 {
@@ -81,12 +84,21 @@ static void config_allow(struct udrv_device *udev, u8 *w1c_all, unsigned int bas
 /* A vendor-specific capability says its own length, which must be believed only so far. */
 static void config_allow_vendor(struct udrv_device *udev, unsigned int cap)
 {
-	unsigned int i;
-	u8 length;
+	unsigned int i, end = PCI_CFG_SPACE_SIZE, count;
+	u8 length, next;
 
 	pci_read_config_byte(udev->pdev, cap + PCI_CAP_FLAGS, &length);
-	for (i = 3; i < length && cap + i < PCI_CFG_SPACE_SIZE; i++)
-		udev->config_rw[cap + i] = 0xff;
+	end = min(end, cap + length);
+	/* Not beyond the next capability: that one's fields have their own rules. */
+	pci_read_config_byte(udev->pdev, PCI_CAPABILITY_LIST, &next);
+	for (count = 0; next >= PCI_STD_HEADER_SIZEOF && count < CONFIG_MAX_CAPS; count++) {
+		next &= ~3;
+		if (next > cap)
+			end = min_t(unsigned int, end, next);
+		pci_read_config_byte(udev->pdev, next + PCI_CAP_LIST_NEXT, &next);
+	}
+	for (i = cap + 3; i < end; i++)
+		udev->config_rw[i] = 0xff;
 }
 
 /**
@@ -110,7 +122,7 @@ int udrv_config_init(struct udrv_device *udev)
 	 * First what claims most; what follows does not take away. The chain's length is bounded.
 	 */
 	cap = pci_find_capability(pdev, PCI_CAP_ID_VNDR);
-	for (count = 0; cap && count < 48; count++) {
+	for (count = 0; cap && count < CONFIG_MAX_CAPS; count++) {
 		config_allow_vendor(udev, cap);
 		cap = pci_find_next_capability(pdev, cap, PCI_CAP_ID_VNDR);
 	}
@@ -168,6 +180,24 @@ static void config_write(struct pci_dev *pdev, unsigned int offset, size_t width
 	}
 }
 
+/*
+ * The no-snoop bit, where an access at @offset meets it: it would get past cache and zeroed pages.
+ */
+static u32 config_no_snoop(struct udrv_device *udev, unsigned int offset, size_t width)
+{
+	unsigned int at = pci_pcie_cap(udev->pdev) + PCI_EXP_DEVCTL + 1;
+
+	if (!pci_is_pcie(udev->pdev) || at < offset || at >= offset + width)
+		return 0;
+	return (u32)(PCI_EXP_DEVCTL_NOSNOOP_EN >> 8) << (8 * (at - offset));
+}
+
+/** udrv_config_confine() - switch off what a confined driver may not use, before it has it */
+void udrv_config_confine(struct udrv_device *udev)
+{
+	pcie_capability_clear_word(udev->pdev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_NOSNOOP_EN);
+}
+
 static u32 config_mask(const u8 *table, unsigned int offset, size_t width)
 {
 	u32 mask = 0;
@@ -181,7 +211,7 @@ static u32 config_mask(const u8 *table, unsigned int offset, size_t width)
 /**
  * udrv_config_access() - read or write config space
  * @client: the caller
- * @value: the kernel's copy of the value, @width bytes in the CPU's order
+ * @value: the kernel's copy of the value
  * @width: 1, 2 or 4
  * @offset: in config space
  * @write: direction; bits that may not be written keep their value
@@ -190,7 +220,7 @@ static u32 config_mask(const u8 *table, unsigned int offset, size_t width)
  * Return: @width; -EINVAL bad width, misaligned or out of bounds; -EPERM no bit may be written;
  * -ENODEV gone.
  */
-ssize_t udrv_config_access(struct udrv_client *client, void *value, size_t width, u64 offset,
+ssize_t udrv_config_access(struct udrv_client *client, u64 *value, size_t width, u64 offset,
 			   bool write)
 {
 	struct udrv_device *udev = client->udev;
@@ -209,22 +239,18 @@ ssize_t udrv_config_access(struct udrv_client *client, void *value, size_t width
 		goto out;
 
 	if (!write) {
-		old = config_read(udev->pdev, offset, width);
-		if (width == 1)
-			*(u8 *)value = old;
-		else if (width == 2)
-			*(u16 *)value = old;
-		else
-			*(u32 *)value = old;
+		*value = config_read(udev->pdev, offset, width);
 		ret = width;
 		goto out;
 	}
 
 	ret = -EPERM;
 	rw = config_mask(udev->config_rw, offset, width);
+	if (client->confined)
+		rw &= ~config_no_snoop(udev, offset, width);
 	if (!rw)
 		goto out;
-	new = width == 1 ? *(u8 *)value : width == 2 ? *(u16 *)value : *(u32 *)value;
+	new = *value;
 
 	spin_lock_irqsave(&udev->command_lock, flags);
 	old = config_read(udev->pdev, offset, width);

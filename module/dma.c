@@ -116,8 +116,8 @@ struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kin
 /**
  * udrv_dma_reap() - have an object's pages and charge given back, later
  * @client: whose
- * @dma: in no table any more, referenced by nobody; or, at the end, a buffer with a reference for the
- *	work
+ * @dma: in no table any more, referenced by nobody; or, at the end, a buffer with a reference for
+ *	the work
  *
  * Context: any process context, any lock.
  */
@@ -220,6 +220,9 @@ int udrv_dma_mask(struct udrv_client *client, void *arg)
 
 	if (p->flags || p->reserved || p->bits < 24 || p->bits > 64)
 		return -EINVAL;
+
+	/* A buffer that was just freed and unmapped is no hindrance. */
+	flush_work(&client->reap_work);
 
 	ret = udrv_client_lock(client);
 	if (ret)

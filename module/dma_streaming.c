@@ -161,8 +161,15 @@ static int mapping_pin(struct udrv_client *client, struct udrv_mapping *mapping,
 	if (ret)
 		goto out;
 
-	/* Where the bounce buffer serves, a piece must fit into it. */
-	segment = min_t(size_t, dma_max_mapping_size(&client->udev->pdev->dev), UINT_MAX);
+	/*
+	 * Where the bounce buffer serves, a piece must fit into it. Ask only while the device is
+	 * bound.
+	 */
+	mutex_lock(&client->dma_lock);
+	segment = PAGE_SIZE;
+	if (!client->ended)
+		segment = min_t(size_t, dma_max_mapping_size(&client->udev->pdev->dev), UINT_MAX);
+	mutex_unlock(&client->dma_lock);
 	ret = sg_alloc_table_from_pages_segment(&mapping->sgt, pages, count, offset,
 						mapping->bytes, segment & PAGE_MASK,
 						GFP_KERNEL_ACCOUNT);
@@ -392,30 +399,45 @@ int udrv_dma_unmap(struct udrv_client *client, void *arg)
 	return mapping_unmap_handle(client, p->handle);
 }
 
-/* Sync [offset, offset + length) of the mapping, piece by piece in the device's address space. */
+/*
+ * Sync [offset, offset + length) of the mapping. An IOMMU makes one segment of scattered memory,
+ * but a sync translates an address once, and takes what follows it for contiguous: so pieces end
+ * where a segment ends for the device, and where one ends for the CPU.
+ */
 static void mapping_sync(struct device *dev, struct udrv_mapping *mapping, u64 offset, u64 length,
 			 bool for_cpu)
 {
-	struct scatterlist *sg;
-	unsigned int i;
+	struct scatterlist *cpu = mapping->sgt.sgl, *sg;
+	u64 cpu_left = cpu->length, dma_left, piece, bytes;
 	dma_addr_t iova;
-	u64 piece;
+	unsigned int i;
 
 	for_each_sgtable_dma_sg(&mapping->sgt, sg, i) {
-		if (offset >= sg_dma_len(sg)) {
-			offset -= sg_dma_len(sg);
-			continue;
+		iova = sg_dma_address(sg);
+		for (dma_left = sg_dma_len(sg); dma_left; dma_left -= piece) {
+			if (!cpu_left) {
+				cpu = sg_next(cpu);
+				cpu_left = cpu->length;
+			}
+			piece = min(cpu_left, dma_left);
+			if (offset < piece) {
+				bytes = min(length, piece - offset);
+				if (for_cpu)
+					dma_sync_single_for_cpu(dev, iova + offset, bytes,
+								mapping->direction);
+				else
+					dma_sync_single_for_device(dev, iova + offset, bytes,
+								   mapping->direction);
+				length -= bytes;
+				if (!length)
+					return;
+				offset = 0;
+			} else {
+				offset -= piece;
+			}
+			cpu_left -= piece;
+			iova += piece;
 		}
-		iova = sg_dma_address(sg) + offset;
-		piece = min_t(u64, length, sg_dma_len(sg) - offset);
-		if (for_cpu)
-			dma_sync_single_for_cpu(dev, iova, piece, mapping->direction);
-		else
-			dma_sync_single_for_device(dev, iova, piece, mapping->direction);
-		offset = 0;
-		length -= piece;
-		if (!length)
-			break;
 	}
 }
 

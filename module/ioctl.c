@@ -47,6 +47,10 @@ static const struct ioctl_call ioctl_calls[] = {
 	     .handler = udrv_irq_attach),
 	CALL(UDRV_IOC_IRQ_DETACH, udrv_ioc_irq_attach, fd,
 	     .handler = udrv_irq_detach),
+	CALL(UDRV_IOC_PROG_SET, udrv_ioc_prog_set, ops,
+	     .handler = udrv_prog_set),
+	CALL(UDRV_IOC_PROG_RUN, udrv_ioc_prog_run, values,
+	     .answers = true, .handler = udrv_prog_run),
 	CALL(UDRV_IOC_DMA_MASK, udrv_ioc_dma_mask, reserved,
 	     .handler = udrv_dma_mask),
 	CALL(UDRV_IOC_DMA_ALLOC, udrv_ioc_dma_alloc, reserved,
@@ -86,11 +90,12 @@ static int ioctl_device_info(struct udrv_client *client, void *arg)
 	if (ret)
 		return ret;
 	p->features = UDRV_FEATURE_IRQ | UDRV_FEATURE_IRQ_EVENTFD | UDRV_FEATURE_BAR_WC |
-		      UDRV_FEATURE_DMA_CONSISTENT | UDRV_FEATURE_DMA_STREAMING;
+		      UDRV_FEATURE_DMA_CONSISTENT | UDRV_FEATURE_DMA_STREAMING | UDRV_FEATURE_PROG;
 	p->state = (client->bus_master ? UDRV_DEVICE_BUS_MASTER : 0) |
 		   (udrv_pci_has_reset(udev) ? UDRV_DEVICE_RESET : 0) |
 		   (device_iommu_mapped(&pdev->dev) ? UDRV_DEVICE_IOMMU : 0) |
-		   (udev->intx_maskable ? UDRV_DEVICE_INTX_MASK : 0);
+		   (udev->intx_maskable ? UDRV_DEVICE_INTX_MASK : 0) |
+		   (client->confined ? UDRV_DEVICE_CONFINED : 0);
 	p->domain = pci_domain_nr(pdev->bus);
 	p->bus = pdev->bus->number;
 	p->slot = PCI_SLOT(pdev->devfn);
@@ -106,7 +111,7 @@ static int ioctl_device_info(struct udrv_client *client, void *arg)
 	p->msi_count = udev->msi_count;
 	p->msix_count = udev->msix_count;
 	p->dma_mask_bits = client->dma_mask_bits;
-	p->iommu_group = udrv_trust_iommu_group(udev);
+	p->iommu_group = udev->group;
 	p->numa_node = dev_to_node(&pdev->dev);
 	udrv_client_unlock(client);
 	return 0;
@@ -148,8 +153,8 @@ long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	copy.size = user_size; /* what was checked, whatever stands there now */
 
 	ret = call->handler(client, &copy);
-	/* ENOSPC says how much would have done. */
-	if ((!ret || ret == -ENOSPC) && call->answers &&
+	/* ENOSPC says how much would have done, ETIMEDOUT how far it came. */
+	if ((!ret || ret == -ENOSPC || ret == -ETIMEDOUT) && call->answers &&
 	    copy_to_user(user, &copy, min(user_size, call->size))) {
 		if (!ret && call->undo)
 			call->undo(client, &copy);

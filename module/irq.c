@@ -33,7 +33,7 @@ static void vector_fire(struct udrv_vector *v)
 	lockdep_assert_held(&v->lock);
 	v->total++;
 	if (v->eventfd) {
-		udrv_eventfd_signal(v->eventfd, 1);
+		udrv_eventfd_signal(v->eventfd);
 		return;
 	}
 	if (!v->pending++) {
@@ -53,26 +53,16 @@ static bool vector_take(struct udrv_vector *v, struct udrv_irq_record *record, u
 	record->vector = v->index;
 	record->count = count;
 	record->time_ns = v->time_ns;
-	record->value = 0;
+	record->value = v->value;
 	*total = v->total;
 	v->pending -= count;
+	v->value = 0;
 	if (!v->pending)
 		clear_bit(v->index, v->irq->pending);
 	spin_unlock_irqrestore(&v->lock, flags);
 	return count;
 }
 
-/* The reader's buffer was bad: what was taken is pending again. */
-static void vector_give_back(struct udrv_vector *v, const struct udrv_irq_record *record)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
-	v->pending += record->count;
-	v->time_ns = record->time_ns;
-	set_bit(v->index, v->irq->pending);
-	spin_unlock_irqrestore(&v->lock, flags);
-}
 
 /**
  * udrv_irq_wake() - wake whoever waits for interrupts
@@ -89,6 +79,23 @@ void udrv_irq_wake(struct udrv_irq *irq)
 	if (wq_has_sleeper(&irq->wait))
 		wake_up_interruptible_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
 	kill_fasync(&irq->fasync, SIGIO, POLL_IN);
+}
+
+/* The reader's buffer was bad: what was taken is pending again, if it is still the same set-up. */
+static void vector_give_back(struct udrv_vector *v, const struct udrv_irq_record *record,
+			     unsigned int setups)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	if (READ_ONCE(v->irq->setups) == setups && !v->eventfd) {
+		v->pending += record->count;
+		v->value |= record->value;
+		v->time_ns = record->time_ns;
+		set_bit(v->index, v->irq->pending);
+	}
+	spin_unlock_irqrestore(&v->lock, flags);
+	udrv_irq_wake(v->irq); /* another reader may have come and found nothing */
 }
 
 /* ---- INTx ---- */
@@ -148,6 +155,16 @@ void udrv_irq_intx_disable(struct udrv_device *udev)
 	spin_unlock_irqrestore(&udev->command_lock, flags);
 }
 
+/** udrv_irq_intx_enable() - clear the interrupt disable bit, whatever the device's state */
+void udrv_irq_intx_enable(struct udrv_device *udev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&udev->command_lock, flags);
+	pci_intx(udev->pdev, 1);
+	spin_unlock_irqrestore(&udev->command_lock, flags);
+}
+
 /**
  * udrv_irq_intx_mask() - mask INTx, if it is not masked
  * @v: vector 0, locked
@@ -159,8 +176,10 @@ void udrv_irq_intx_mask(struct udrv_vector *v)
 		return;
 	if (v->irq->intx_disint)
 		udrv_irq_intx_disable(irq_client(v->irq)->udev);
-	else
+	else if (!v->irq->ack)
 		disable_irq_nosync(v->linux_irq);
+	else
+		return; /* the line is shared: the program goes on, until the handler is freed */
 	v->masked = true;
 }
 
@@ -168,7 +187,8 @@ void udrv_irq_intx_mask(struct udrv_vector *v)
  * udrv_irq_intx_arm() - unmask INTx, or find its interrupt pending
  * @v: vector 0, locked
  *
- * Does nothing at the client's end. While a reset runs it is remembered, and done afterwards.
+ * Does nothing at the client's end, nor where a program acknowledges and INTx is not masked. While
+ * a reset runs it is remembered, and done afterwards.
  *
  * Return: true if an interrupt was found (and recorded: wake the waiters after unlocking).
  */
@@ -188,6 +208,12 @@ bool udrv_irq_intx_arm(struct udrv_vector *v)
 		enable_irq(v->linux_irq);
 		return false;
 	}
+	if (irq->ack) {
+		/* Let it interrupt: the program has to see it. */
+		v->masked = false;
+		udrv_irq_intx_enable(irq_client(irq)->udev);
+		return false;
+	}
 
 	switch (intx_unmask_unless_pending(irq_client(irq)->udev)) {
 	case INTX_UNMASKED:
@@ -201,11 +227,36 @@ bool udrv_irq_intx_arm(struct udrv_vector *v)
 	}
 }
 
+/* With a program: it tells whether the interrupt is ours, and makes the device release the line. */
+static irqreturn_t intx_acknowledge(struct udrv_vector *v)
+{
+	struct udrv_irq *irq = v->irq;
+	bool ours;
+	u64 value;
+
+	spin_lock(&v->lock);
+	ours = !irq->paused && !v->masked && udrv_prog_acknowledge(irq->ack, &value);
+	if (ours) {
+		if (!v->eventfd)
+			v->value |= value;
+		vector_fire(v);
+	}
+	spin_unlock(&v->lock);
+
+	if (!ours)
+		return IRQ_NONE;
+	udrv_irq_wake(irq);
+	return IRQ_HANDLED;
+}
+
 /** udrv_irq_intx_handler() - the hard interrupt handler of INTx; @data is vector 0 */
 irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
 {
 	struct udrv_vector *v = data;
 	struct udrv_irq *irq = v->irq;
+
+	if (irq->ack)
+		return intx_acknowledge(v);
 
 	spin_lock(&v->lock);
 	/* Masked: it is a neighbour's, whatever our status bit says. */
@@ -295,6 +346,7 @@ static unsigned int irq_collect(struct udrv_irq *irq, struct udrv_irq_record *re
 
 static ssize_t irq_read_total(struct udrv_irq *irq, char __user *buf)
 {
+	unsigned int setups = READ_ONCE(irq->setups);
 	struct udrv_irq_record record;
 	u64 total;
 	u32 total32;
@@ -303,7 +355,7 @@ static ssize_t irq_read_total(struct udrv_irq *irq, char __user *buf)
 		return 0;
 	total32 = total;
 	if (put_user(total32, (u32 __user *)buf)) {
-		vector_give_back(&irq->vectors[0], &record);
+		vector_give_back(&irq->vectors[0], &record, setups);
 		return -EFAULT;
 	}
 	return sizeof(total32);
@@ -311,6 +363,7 @@ static ssize_t irq_read_total(struct udrv_irq *irq, char __user *buf)
 
 static ssize_t irq_read_records(struct udrv_irq *irq, char __user *buf, size_t room)
 {
+	unsigned int setups = READ_ONCE(irq->setups);
 	struct udrv_irq_record records[IRQ_BATCH];
 	size_t done = 0;
 	unsigned int n, i;
@@ -321,7 +374,8 @@ static ssize_t irq_read_records(struct udrv_irq *irq, char __user *buf, size_t r
 			break;
 		if (copy_to_user(buf + done * sizeof(*records), records, n * sizeof(*records))) {
 			for (i = 0; i < n; i++)
-				vector_give_back(&irq->vectors[records[i].vector], &records[i]);
+				vector_give_back(&irq->vectors[records[i].vector], &records[i],
+						 setups);
 			if (!done)
 				return -EFAULT;
 			break;
@@ -404,6 +458,11 @@ __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table
 	struct udrv_irq *irq = &client->irq;
 
 	poll_wait(file, &irq->wait, wait);
+	/*
+	 * Pairs with wq_has_sleeper() in udrv_irq_wake(): older kernels' poll_wait() has no
+	 * barrier.
+	 */
+	smp_mb();
 	if (READ_ONCE(client->ended))
 		return EPOLLHUP;
 	/* Pairs with irq_configure(), as in udrv_irq_read(). */

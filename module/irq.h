@@ -18,6 +18,7 @@ static inline struct udrv_client *irq_client(struct udrv_irq *irq)
 irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data);
 irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data);
 void udrv_irq_intx_disable(struct udrv_device *udev);
+void udrv_irq_intx_enable(struct udrv_device *udev);
 void udrv_irq_intx_mask(struct udrv_vector *v);
 bool udrv_irq_intx_arm(struct udrv_vector *v);
 void udrv_irq_wake(struct udrv_irq *irq);

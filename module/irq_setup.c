@@ -14,6 +14,9 @@
 
 #include "irq.h"
 
+/* Most pending interrupts that ATTACH tells its eventfd of. */
+#define IRQ_MOVED_MAX 65536
+
 static int irq_alloc_vectors(struct udrv_client *client)
 {
 	struct udrv_device *udev = client->udev;
@@ -55,12 +58,22 @@ static void vector_release(struct udrv_vector *v)
 	eventfd = v->eventfd;
 	v->eventfd = NULL;
 	v->pending = 0;
+	v->value = 0;
 	v->total = 0;
 	v->masked = false;
 	clear_bit(v->index, v->irq->pending);
 	spin_unlock_irqrestore(&v->lock, flags);
 	if (eventfd)
 		eventfd_ctx_put(eventfd);
+}
+
+/* Undo what udrv_irq_pause() did to the line: on a shared one it would outlive our handler. */
+static void irq_release_line(struct udrv_irq *irq)
+{
+	if (!irq->line_held)
+		return;
+	irq->line_held = false;
+	enable_irq(irq->vectors[0].linux_irq);
 }
 
 static void irq_teardown(struct udrv_client *client)
@@ -82,8 +95,14 @@ static void irq_teardown(struct udrv_client *client)
 		udrv_irq_intx_mask(&irq->vectors[0]);
 	spin_unlock_irqrestore(&irq->vectors[0].lock, flags);
 
+	/* A held line must be let go before the handler goes: the hold would outlive it. */
+	irq_release_line(irq);
 	for (i = 0; i < count; i++)
 		vector_release(&irq->vectors[i]);
+	irq->paused = false;
+	irq->ack = NULL; /* no handler is left to run it */
+	if (kind == UDRV_IRQ_INTX && udev->intx_maskable)
+		udrv_irq_intx_disable(udev);
 	if (kind != UDRV_IRQ_INTX) {
 		pci_free_irq_vectors(udev->pdev);
 		/* The PCI core has enabled INTx in exchange. */
@@ -105,22 +124,25 @@ static int irq_setup_intx(struct udrv_client *client, bool disint)
 	struct udrv_device *udev = client->udev;
 	struct udrv_irq *irq = &client->irq;
 	struct udrv_vector *v = irq->vectors;
-	unsigned long flags;
+	unsigned long how = 0;
 	int ret;
 
+	/* Armed by waiting, but where a program acknowledges: that may happen at once. */
+	irq->ack = client->ack;
 	irq->intx_disint = disint;
-	v->masked = true;
-	ret = vector_request(client, v, udev->pdev->irq, "intx", udrv_irq_intx_handler,
-			     disint ? IRQF_SHARED : IRQF_NO_AUTOEN);
+	v->masked = !irq->ack;
+	if (disint || irq->ack)
+		how |= IRQF_SHARED;
+	else
+		how |= IRQF_NO_AUTOEN;
+	ret = vector_request(client, v, udev->pdev->irq, "intx", udrv_irq_intx_handler, how);
 	if (ret) {
 		v->masked = false;
+		irq->ack = NULL;
 		return ret;
 	}
-	if (!disint) {
-		spin_lock_irqsave(&udev->command_lock, flags);
-		pci_intx(udev->pdev, 1);
-		spin_unlock_irqrestore(&udev->command_lock, flags);
-	}
+	if (!disint || irq->ack)
+		udrv_irq_intx_enable(udev);
 	return 1;
 }
 
@@ -207,6 +229,9 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
 	if (ret < 0) {
 		if (udev->intx_maskable)
 			udrv_irq_intx_disable(udev);
+		/* Who waited for the old set-up looks again. */
+		WRITE_ONCE(irq->setups, irq->setups + 1);
+		udrv_irq_wake(irq);
 		return ret;
 	}
 
@@ -235,10 +260,11 @@ int udrv_irq_setup_default(struct udrv_client *client)
 	unsigned int kind, count = 1;
 	int ret;
 
-	ret = udrv_client_lock(client);
-	if (ret)
-		return ret;
-	if (client->irq.kind != UDRV_IRQ_NONE)
+	/* Killable, not interruptible: poll() could make nothing of a signal. */
+	if (mutex_lock_killable(&client->lock))
+		return -EINTR;
+	ret = client->ended ? -ENODEV : 0;
+	if (ret || client->irq.kind != UDRV_IRQ_NONE)
 		goto out;
 
 	if (client->bus_master && udev->msix_count)
@@ -371,11 +397,16 @@ static int irq_mask_range(struct udrv_client *client, struct udrv_ioc_irq_range 
 	if (ret)
 		return ret;
 	ret = -EINVAL;
-	if (p->vector < irq->count && p->count <= irq->count - p->vector) {
-		for (i = 0; i < p->count; i++)
-			irq_mask_one(irq, &irq->vectors[p->vector + i], mask);
-		ret = 0;
-	}
+	if (p->vector >= irq->count || p->count > irq->count - p->vector)
+		goto out;
+	/* A shared line without the disable bit: only the driver can, in the device's registers. */
+	ret = -EOPNOTSUPP;
+	if (irq->kind == UDRV_IRQ_INTX && irq->ack && !irq->intx_disint)
+		goto out;
+	ret = 0;
+	for (i = 0; i < p->count; i++)
+		irq_mask_one(irq, &irq->vectors[p->vector + i], mask);
+out:
 	udrv_client_unlock(client);
 	return ret;
 }
@@ -400,21 +431,37 @@ int udrv_irq_unmask(struct udrv_client *client, void *arg)
 	return irq_mask_range(client, arg, false);
 }
 
-/* Exchange a vector's eventfd. What is pending moves to the new one. Return the old one. */
+/*
+ * Exchange a vector's eventfd, client->lock held. What is pending moves to the new one, as far as
+ * an eventfd can be told one by one. Return the old one.
+ */
 static struct eventfd_ctx *vector_swap_eventfd(struct udrv_vector *v, struct eventfd_ctx *eventfd)
 {
+	struct udrv_irq *irq = v->irq;
 	struct eventfd_ctx *old;
 	unsigned long flags;
+	u64 moved = 0;
 
+	lockdep_assert_held(&irq_client(irq)->lock);
 	spin_lock_irqsave(&v->lock, flags);
 	old = v->eventfd;
 	v->eventfd = eventfd;
-	if (eventfd && v->pending) {
-		udrv_eventfd_signal(eventfd, v->pending);
+	v->value = 0;
+	if (eventfd) {
+		moved = min_t(u64, v->pending, IRQ_MOVED_MAX);
 		v->pending = 0;
-		clear_bit(v->index, v->irq->pending);
+		clear_bit(v->index, irq->pending);
 	}
+	/* Waiters that the eventfd kept from arming INTx do it now. */
+	if (old && !eventfd)
+		WRITE_ONCE(irq->setups, irq->setups + 1);
 	spin_unlock_irqrestore(&v->lock, flags);
+
+	/* Outside of the lock: client->lock keeps the eventfd. */
+	for (; moved; moved--)
+		udrv_eventfd_signal(eventfd);
+	if (old && !eventfd)
+		udrv_irq_wake(irq);
 	return old;
 }
 
@@ -536,6 +583,11 @@ void udrv_irq_pause(struct udrv_client *client)
 	lockdep_assert_held(&client->lock);
 	if (irq->kind != UDRV_IRQ_INTX)
 		return;
+	/* What cannot be masked at the device is held at the controller: late, but not lost. */
+	if (irq->ack && !irq->intx_disint && !irq->line_held) {
+		disable_irq(irq->vectors[0].linux_irq);
+		irq->line_held = true;
+	}
 	spin_lock_irqsave(&irq->vectors[0].lock, flags);
 	irq->arm_at_resume = !irq->vectors[0].masked;
 	udrv_irq_intx_mask(&irq->vectors[0]);
@@ -560,4 +612,5 @@ void udrv_irq_resume(struct udrv_client *client)
 	spin_unlock_irqrestore(&irq->vectors[0].lock, flags);
 	if (fired)
 		udrv_irq_wake(irq);
+	irq_release_line(irq);
 }

@@ -23,12 +23,18 @@ static int __init udrv_init(void)
 	if (ret)
 		goto err_wq;
 
-	ret = udrv_pci_init();
+	ret = udrv_trust_init();
 	if (ret)
 		goto err_cdev;
 
+	ret = udrv_pci_init();
+	if (ret)
+		goto err_trust;
+
 	return 0;
 
+err_trust:
+	udrv_trust_exit();
 err_cdev:
 	udrv_cdev_exit();
 err_wq:
@@ -39,6 +45,7 @@ err_wq:
 static void __exit udrv_exit(void)
 {
 	udrv_pci_exit();
+	udrv_trust_exit();
 	udrv_cdev_exit();
 	destroy_workqueue(udrv_wq);
 }

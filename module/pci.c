@@ -11,6 +11,9 @@
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/pci_hotplug.h>
+#include <linux/pm_runtime.h>
 
 #include "udrv.h"
 
@@ -44,7 +47,8 @@ void udrv_pci_set_master(struct udrv_device *udev, bool enable)
 		pci_clear_master(udev->pdev);
 	spin_unlock_irqrestore(&udev->command_lock, flags);
 
-	if (!enable)
+	/* Of a device that is absent all-ones would be read, and waited for in vain. */
+	if (!enable && pci_device_is_present(udev->pdev))
 		pci_wait_for_pending_transaction(udev->pdev);
 }
 
@@ -61,51 +65,87 @@ void udrv_pci_set_master(struct udrv_device *udev, bool enable)
 int udrv_pci_reset(struct udrv_client *client)
 {
 	struct udrv_device *udev = client->udev;
+	bool master = client->bus_master;
 	int ret;
 
 	if (!udrv_pci_has_reset(udev))
 		return -EOPNOTSUPP;
+	if (!pci_device_is_present(udev->pdev))
+		return -ENODEV;
 
 	down_write(&udev->bar_sem);
 	unmap_mapping_range(client->mapping, 0, UDRV_DMA_OFFSET, 1);
 	udrv_pci_set_master(udev, false);
 	client->bus_master = false;
+	WRITE_ONCE(udev->resetting, current);
 	ret = pci_try_reset_function(udev->pdev);
+	WRITE_ONCE(udev->resetting, NULL);
+	if (ret == -EAGAIN && master) {
+		/* Nothing was done to the device: nor by us. */
+		udrv_pci_set_master(udev, true);
+		client->bus_master = true;
+	}
 	up_write(&udev->bar_sem);
 	return ret == -ENOTTY ? -EOPNOTSUPP : ret;
+}
+
+/*
+ * The reset of a hot-plug slot takes a lock that hot-unplug holds around remove(): there, only the
+ * function itself is reset, if it can.
+ */
+static int reset_in_remove(struct pci_dev *pdev)
+{
+	int ret;
+
+	if (!pdev->slot || !pdev->slot->hotplug || !pdev->slot->hotplug->ops->reset_slot)
+		return pci_reset_function_locked(pdev);
+
+	pci_save_state(pdev);
+	ret = pcie_reset_flr(pdev, PCI_RESET_DO_RESET);
+	pci_restore_state(pdev);
+	return ret;
 }
 
 /**
  * udrv_pci_reset_at_end() - leave no running engine to the next driver
  * @udev: the device
- * @removing: called from remove(), where the device lock is held already
+ * @how: how the driver ended
  *
- * Does nothing where there is no reset, or no need. At release the device lock is only tried, a few
- * times, because somebody may look at the device for a moment: if remove() has it, remove() will
- * reset.
+ * Does nothing where there is no reset, or no need. But for remove(), which holds it, the device
+ * lock is only tried, a few times, because somebody may look at the device for a moment. What fails
+ * here is done by remove(), or before the device is given to the next driver.
  *
- * Context: process, client->lock held, interrupts silenced, bus mastering off.
+ * Context: process, client->lock held, interrupts paused, bus mastering off.
  */
-void udrv_pci_reset_at_end(struct udrv_device *udev, bool removing)
+void udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how)
 {
+	struct pci_dev *pdev = udev->pdev;
 	int ret, tries = 5;
 
-	if (!udev->used || !udrv_pci_has_reset(udev))
+	/* After an error the PCI core resets the link; a reset of ours would come in between. */
+	if (!udev->used || !udrv_pci_has_reset(udev) || how == UDRV_END_ERROR)
 		return;
+	/* Pulled out: a reset would wait a minute for an answer. */
+	if (!pci_device_is_present(pdev)) {
+		udev->used = false;
+		return;
+	}
 
 	down_write(&udev->bar_sem);
-	if (removing) {
-		ret = pci_reset_function_locked(udev->pdev);
+	WRITE_ONCE(udev->resetting, current);
+	if (how == UDRV_END_REMOVE) {
+		ret = reset_in_remove(pdev);
 	} else {
-		while ((ret = pci_try_reset_function(udev->pdev)) == -EAGAIN && --tries)
+		while ((ret = pci_try_reset_function(pdev)) == -EAGAIN && --tries)
 			msleep(20);
 	}
+	WRITE_ONCE(udev->resetting, NULL);
 	up_write(&udev->bar_sem);
 
 	if (!ret)
 		udev->used = false;
 	else
-		pci_dbg(udev->pdev, "reset at the end: %d\n", ret);
+		pci_dbg(pdev, "reset at the end: %d\n", ret);
 }
 
 static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -159,13 +199,21 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	/* A bounced piece keeps its place in the page: lists of pages (NVMe's PRP) rely on it. */
 	dma_set_min_align_mask(&pdev->dev, PAGE_SIZE - 1);
 
+	/* For recovery after an error: enabled, quiet. */
+	pci_save_state(pdev);
+	udev->saved_state = pci_store_saved_state(pdev);
+	udrv_trust_add(udev);
 	ret = udrv_cdev_add(udev);
 	if (ret)
-		goto err_dma;
+		goto err_trust;
 
+	/* The PCI core powered it for probe; from here on whoever opens it does. */
+	pm_runtime_put(&pdev->dev);
 	return 0;
 
-err_dma:
+err_trust:
+	udrv_trust_del(udev);
+	kfree(udev->saved_state);
 	dma_set_min_align_mask(&pdev->dev, udev->saved_min_align_mask);
 	dma_set_seg_boundary(&pdev->dev, udev->saved_boundary);
 	dma_set_max_seg_size(&pdev->dev, udev->saved_max_segment);
@@ -185,12 +233,11 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 
 	mutex_lock(&udev->lock);
 	udev->gone = true;
-	if (udev->client) {
-		udrv_client_end(udev->client, true);
-		udev->client = NULL;
-	}
+	udrv_client_leave(udev, UDRV_END_REMOVE);
+	udrv_pci_reset_at_end(udev, UDRV_END_REMOVE); /* if an earlier end could not */
 	mutex_unlock(&udev->lock);
 
+	udrv_trust_del(udev);
 	/* Not under the lock: this waits for readers of our sysfs attributes, who take it. */
 	udrv_cdev_del(udev);
 
@@ -200,15 +247,118 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 	udrv_config_exit(udev);
 	udrv_bar_exit(udev);
 	pci_disable_device(pdev);
+	kfree(udev->saved_state);
+	pm_runtime_get_noresume(&pdev->dev); /* what probe had put */
 	put_device(&udev->dev);
 }
+
+/* ---- errors and power ---- */
+
+/* The PCI core is about to do something to the device: nobody has it until pci_give_back(). */
+static void pci_take_away(struct udrv_device *udev)
+{
+	mutex_lock(&udev->lock);
+	udev->away = true;
+	udrv_client_leave(udev, UDRV_END_ERROR);
+	mutex_unlock(&udev->lock);
+}
+
+static void pci_give_back(struct udrv_device *udev)
+{
+	mutex_lock(&udev->lock);
+	udev->away = false;
+	mutex_unlock(&udev->lock);
+}
+
+/*
+ * An uncorrectable error: what the driver believes of its device is no longer so. It is taken from
+ * the driver; once the PCI core has reset the link, the node can be opened again.
+ */
+static pci_ers_result_t udrv_pci_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
+{
+	struct udrv_device *udev = pci_get_drvdata(pdev);
+
+	pci_take_away(udev);
+	return state == pci_channel_io_perm_failure ? PCI_ERS_RESULT_DISCONNECT :
+						      PCI_ERS_RESULT_NEED_RESET;
+}
+
+static pci_ers_result_t udrv_pci_slot_reset(struct pci_dev *pdev)
+{
+	struct udrv_device *udev = pci_get_drvdata(pdev);
+
+	mutex_lock(&udev->lock);
+	pci_load_saved_state(pdev, udev->saved_state);
+	pci_restore_state(pdev);
+	mutex_unlock(&udev->lock);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void udrv_pci_error_resume(struct pci_dev *pdev)
+{
+	pci_give_back(pci_get_drvdata(pdev));
+}
+
+/* Somebody else resets the device (sysfs, another function's reset): its driver must begin anew. */
+static void udrv_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct udrv_device *udev = pci_get_drvdata(pdev);
+
+	if (READ_ONCE(udev->resetting) != current)
+		pci_take_away(udev);
+}
+
+static void udrv_pci_reset_done(struct pci_dev *pdev)
+{
+	struct udrv_device *udev = pci_get_drvdata(pdev);
+
+	if (READ_ONCE(udev->resetting) != current)
+		pci_give_back(udev);
+}
+
+static const struct pci_error_handlers udrv_pci_errors = {
+	.error_detected = udrv_pci_error_detected,
+	.slot_reset = udrv_pci_slot_reset,
+	.resume = udrv_pci_error_resume,
+	.reset_prepare = udrv_pci_reset_prepare,
+	.reset_done = udrv_pci_reset_done,
+};
+
+/*
+ * A process cannot be asked to put its device's state away. Nobody has it open: the PCI core does.
+ */
+static int udrv_pci_suspend(struct device *dev)
+{
+	struct udrv_device *udev = dev_get_drvdata(dev);
+	int ret;
+
+	mutex_lock(&udev->lock);
+	ret = udev->client ? -EBUSY : 0;
+	mutex_unlock(&udev->lock);
+	return ret;
+}
+
+static int udrv_pci_resume(struct device *dev)
+{
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(udrv_pci_pm, udrv_pci_suspend, udrv_pci_resume);
 
 static struct pci_driver udrv_pci_driver = {
 	.name = "udrv",
 	.probe = udrv_pci_probe,
 	.remove = udrv_pci_remove,
+	.err_handler = &udrv_pci_errors,
+	.driver.pm = pm_sleep_ptr(&udrv_pci_pm),
 	/* No id_table: devices come by driver_override or new_id. */
 };
+
+/** udrv_pci_is_ours() - is this driver udrv? */
+bool udrv_pci_is_ours(const struct device_driver *driver)
+{
+	return driver == &udrv_pci_driver.driver;
+}
 
 /** udrv_pci_init() - begin to bind devices */
 int udrv_pci_init(void)

@@ -9,11 +9,13 @@
  *
  * Locks, in order of acquisition; a lock on the left may be held when one on the right is taken:
  *
+ *	udrv_trust_lock  >  udev->lock
  *	mmap_lock  >  udev->lock  >  client->lock  >  udev->bar_sem  >  (page tables)
  *	                              client->lock  >  client->dma_lock
  *	                              client->lock  >  vector->lock  >  udev->command_lock
  *
- * - udev->lock (mutex): who has the device: @client, @gone. Taken by open, release and remove only.
+ * - udrv_trust_lock (mutex): who has the devices of a group: opens, and the binding of others.
+ * - udev->lock (mutex): who has the device: @client, @gone. Taken by open, release, revoke, remove.
  * - client->lock (mutex): setting things up against the end: interrupts, bus mastering, @ended.
  * - client->dma_lock (mutex): the DMA tables against the end: handles, @buffers. Never taken under
  *   mmap_lock: the last unmapping of a buffer leaves the work to client->reap_work.
@@ -66,6 +68,15 @@
 #define UDRV_DMA_SHIFT 28
 
 struct udrv_client;
+struct udrv_prog;
+
+/* How a driver's tenure ends. */
+enum udrv_end {
+	UDRV_END_RELEASE, /* its last descriptor and mapping are gone */
+	UDRV_END_REVOKE,  /* the node was taken from it */
+	UDRV_END_ERROR,	  /* the device failed, and the PCI core resets it: keep off */
+	UDRV_END_REMOVE,  /* the device was taken away; the PCI core holds its lock */
+};
 
 /**
  * struct udrv_area - what a mapping shows: page number -> page frame, and how
@@ -90,7 +101,7 @@ struct udrv_area {
  * @map_length: bytes that may be mapped, from the BAR's start, whole pages; 0 none
  * @nomap_first: first page that must not be mapped (MSI-X table and pending bits)
  * @nomap_pages: how many of them
- * @guard: byte ranges that are not written either: the MSI-X table, its pending bits
+ * @msix: the MSI-X table and the pending bits, in bytes: not to be written
  * @flags: UDRV_REGION_*
  * @tail: what was reserved behind a BAR shorter than a page, so that the page is ours alone
  * @io: page number -> kernel mapping for pread/pwrite, made on first use
@@ -103,10 +114,10 @@ struct udrv_bar {
 	resource_size_t map_length;
 	unsigned long nomap_first;
 	unsigned long nomap_pages;
-	struct udrv_bar_guard {
-		u64 start;
-		u64 end;
-	} guard[2];
+	struct {
+		u64 offset;
+		u64 length;
+	} msix[2];
 	u32 flags;
 	struct resource *tail;
 	struct xarray io;
@@ -126,6 +137,8 @@ struct udrv_bar {
  * @lock: protects @client and @gone
  * @client: the driver that has it open, or NULL
  * @gone: remove() has begun
+ * @away: the PCI core resets it, or recovers it from an error; under @lock
+ * @resetting: the task that resets it for us; it may ask for itself without a lock
  * @used: something was done to the device since its last reset
  * @name: of the node: "pci-00:04.0"
  * @bars: see there; constant after probe but for @io and @wc
@@ -137,6 +150,11 @@ struct udrv_bar {
  * @intx_maskable: PCI_COMMAND_INTX_DISABLE works
  * @msi_count: vectors that the device offers
  * @msix_count: likewise
+ * @trust_node: in the list of all bound devices; under udrv_trust_lock
+ * @group: IOMMU group, -1 none; constant after probe
+ * @held: somebody has it open, and who; written under udrv_trust_lock, cleared under @lock
+ * @holder: see @held
+ * @saved_state: config space as it is while nobody drives the device, or NULL
  * @saved_max_segment: the DMA parameters that the bus had set, for the next driver
  * @saved_boundary: likewise
  * @saved_min_align_mask: likewise
@@ -149,6 +167,8 @@ struct udrv_device {
 	struct mutex lock;
 	struct udrv_client *client;
 	bool gone;
+	bool away;
+	struct task_struct *resetting;
 	bool used;
 
 	char name[32];
@@ -163,6 +183,12 @@ struct udrv_device {
 	unsigned int msi_count;
 	unsigned int msix_count;
 
+	struct list_head trust_node;
+	int group;
+	bool held;
+	kuid_t holder;
+
+	struct pci_saved_state *saved_state;
 	unsigned int saved_max_segment;
 	unsigned long saved_boundary;
 	unsigned int saved_min_align_mask;
@@ -176,6 +202,7 @@ struct udrv_device {
  * @pending: interrupts that nobody has read
  * @total: interrupts since set-up
  * @time_ns: when the first pending one came
+ * @value: what the acknowledge program read for those pending, ORed
  * @eventfd: where they go instead, or NULL
  * @irq: the table that this vector is in; constant
  * @index: its number there; constant
@@ -188,6 +215,7 @@ struct udrv_vector {
 	u64 pending;
 	u64 total;
 	u64 time_ns;
+	u64 value;
 	struct eventfd_ctx *eventfd;
 	struct udrv_irq *irq;
 	unsigned int index;
@@ -204,7 +232,9 @@ struct udrv_vector {
  * @kind: UDRV_IRQ_*; written under client->lock
  * @count: vectors in use; written under client->lock
  * @intx_disint: INTx is masked by PCI_COMMAND_INTX_DISABLE, else at the interrupt controller
- * @paused: a reset runs: do not touch INTx; under vector 0's lock
+ * @ack: INTx: runs in the handler instead of masking; constant while it is set up
+ * @line_held: INTx: disabled at the interrupt controller while @paused; under client->lock
+ * @paused: a reset runs: do not touch the device; under vector 0's lock
  * @arm_at_resume: and arm it afterwards; likewise
  * @setups: counts set-ups, for waiters that must arm anew; written under vector 0's lock
  * @wait: readers and pollers
@@ -217,6 +247,8 @@ struct udrv_irq {
 	unsigned int kind;
 	unsigned int count;
 	bool intx_disint;
+	const struct udrv_prog *ack;
+	bool line_held;
 	bool paused;
 	bool arm_at_resume;
 	unsigned int setups;
@@ -248,6 +280,9 @@ struct udrv_charge {
  * @ones: a page of all-ones, what a read from an absent device gives
  * @bar_areas: uncached and write-combining view of each BAR
  * @irq: interrupts
+ * @ack: program for the INTx handler, from the next set-up on; under @lock
+ * @quiesce: program for the end; under @lock
+ * @confined: opened in the confined tier; constant
  * @dma_lock: see the lock table
  * @dma_handles: handle -> struct udrv_dma
  * @dma_next: where the search for a free streaming handle begins
@@ -274,6 +309,9 @@ struct udrv_client {
 	struct udrv_area bar_areas[UDRV_BARS][2];
 
 	struct udrv_irq irq;
+	struct udrv_prog *ack;
+	struct udrv_prog *quiesce;
+	bool confined;
 
 	struct mutex dma_lock;
 	struct xarray dma_handles;
@@ -308,10 +346,11 @@ extern struct workqueue_struct *udrv_wq;
 /* pci.c: from probe to remove; bus mastering and reset */
 int udrv_pci_init(void);
 void udrv_pci_exit(void);
+bool udrv_pci_is_ours(const struct device_driver *driver);
 bool udrv_pci_has_reset(const struct udrv_device *udev);
 void udrv_pci_set_master(struct udrv_device *udev, bool enable);
 int udrv_pci_reset(struct udrv_client *client);
-void udrv_pci_reset_at_end(struct udrv_device *udev, bool removing);
+void udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how);
 
 /* cdev.c: the class, nodes and file operations */
 int udrv_cdev_init(void);
@@ -321,8 +360,10 @@ void udrv_cdev_del(struct udrv_device *udev);
 void udrv_cdev_init_device(struct udrv_device *udev);
 
 /* client.c: one driver's tenure */
-struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file);
-void udrv_client_end(struct udrv_client *client, bool removing);
+struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file, bool confined);
+void udrv_client_end(struct udrv_client *client, enum udrv_end how);
+bool udrv_client_leave(struct udrv_device *udev, enum udrv_end how);
+void udrv_client_revoke(struct udrv_device *udev, bool confined_only);
 void udrv_client_put(struct udrv_client *client);
 int udrv_client_lock(struct udrv_client *client);
 void udrv_client_unlock(struct udrv_client *client);
@@ -330,8 +371,14 @@ int udrv_client_bus_master(struct udrv_client *client, void *arg);
 int udrv_client_reset(struct udrv_client *client, void *arg);
 
 /* trust.c: who may open a device */
-int udrv_trust_open(struct udrv_device *udev);
-int udrv_trust_iommu_group(struct udrv_device *udev);
+extern struct mutex udrv_trust_lock;
+int udrv_trust_init(void);
+void udrv_trust_exit(void);
+void udrv_trust_add(struct udrv_device *udev);
+void udrv_trust_del(struct udrv_device *udev);
+const char *udrv_trust_reason(struct udrv_device *udev);
+int udrv_trust_open(struct udrv_device *udev, bool *confined);
+void udrv_trust_close(struct udrv_device *udev);
 
 /* ioctl.c: the table of calls */
 long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -345,18 +392,22 @@ void udrv_area_revoke_all(struct udrv_client *client);
 /* config.c: config space by a permission table */
 int udrv_config_init(struct udrv_device *udev);
 void udrv_config_exit(struct udrv_device *udev);
-ssize_t udrv_config_access(struct udrv_client *client, void *value, size_t width, u64 offset,
+void udrv_config_confine(struct udrv_device *udev);
+ssize_t udrv_config_access(struct udrv_client *client, u64 *value, size_t width, u64 offset,
 			   bool write);
 
 /* bar.c: registers */
 int udrv_bar_init(struct udrv_device *udev);
 void udrv_bar_exit(struct udrv_device *udev);
 void udrv_bar_init_client(struct udrv_client *client);
-ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, void *value, size_t width,
+ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, u64 *value, size_t width,
 			u64 offset, bool write);
+int udrv_bar_check(const struct udrv_bar *bar, u64 offset, size_t width, bool write);
+void __iomem *udrv_bar_io(struct udrv_bar *bar, u64 offset);
+void __iomem *udrv_bar_pin(struct udrv_bar *bar, u64 offset);
 int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 			unsigned long first, unsigned long pages);
-void udrv_bar_release_wc(struct udrv_device *udev);
+void udrv_bar_end(struct udrv_device *udev);
 int udrv_bar_region_info(struct udrv_client *client, void *arg);
 
 /* irq.c: interrupts, the fast path; irq_setup.c: vectors coming and going */
@@ -375,6 +426,13 @@ int udrv_irq_mask(struct udrv_client *client, void *arg);
 int udrv_irq_unmask(struct udrv_client *client, void *arg);
 int udrv_irq_attach(struct udrv_client *client, void *arg);
 int udrv_irq_detach(struct udrv_client *client, void *arg);
+
+/* prog.c: register programs */
+int udrv_prog_set(struct udrv_client *client, void *arg);
+int udrv_prog_run(struct udrv_client *client, void *arg);
+bool udrv_prog_acknowledge(const struct udrv_prog *prog, u64 *value);
+void udrv_prog_quiesce(struct udrv_client *client);
+void udrv_prog_free(struct udrv_client *client);
 
 /* dma.c: handles, masks, accounting, the end */
 void udrv_dma_init(struct udrv_client *client);

@@ -175,6 +175,55 @@ int udrv_irq_detach(struct udrv *device, unsigned int vector);
 /** udrv_irq_info() - a vector's state (IRQ_INFO); fills @info whole */
 int udrv_irq_info(struct udrv *device, unsigned int vector, struct udrv_ioc_irq_info *info);
 
+/* ---- prog --------------------------------------------------------------------------------- */
+
+/*
+ * A register program is an array of struct udrv_prog_op (<udrv/udrv.h>): a few accesses to the device's
+ * registers that the kernel verifies and then runs by itself. The macros below write one operation each;
+ * @bar_ is 0 to 5, @offset_ in bytes, @width_ 1, 2, 4 or 8.
+ */
+#define UDRV_OP_READ(bar_, offset_, width_) \
+	{ .op = UDRV_PROG_READ, .bar = (bar_), .width = (width_), .offset = (offset_) }
+#define UDRV_OP_WRITE(bar_, offset_, width_, value_) \
+	{ .op = UDRV_PROG_WRITE, .bar = (bar_), .width = (width_), .offset = (offset_), .value = (value_) }
+#define UDRV_OP_WRITE_LAST(bar_, offset_, width_, mask_) \
+	{ .op = UDRV_PROG_WRITE, .bar = (bar_), .width = (width_), .flags = UDRV_PROG_LAST, \
+	  .offset = (offset_), .mask = (mask_) }
+#define UDRV_OP_MODIFY(bar_, offset_, width_, mask_, value_) \
+	{ .op = UDRV_PROG_MODIFY, .bar = (bar_), .width = (width_), .offset = (offset_), \
+	  .mask = (mask_), .value = (value_) }
+/* go on only if (last & mask) == value; ..._NOT: only if it is not */
+#define UDRV_OP_TEST(mask_, value_) { .op = UDRV_PROG_TEST, .mask = (mask_), .value = (value_) }
+#define UDRV_OP_TEST_NOT(mask_, value_) \
+	{ .op = UDRV_PROG_TEST, .flags = UDRV_PROG_NOT, .mask = (mask_), .value = (value_) }
+/* look until (register & mask) == value, at most timeout_us_ microseconds */
+#define UDRV_OP_POLL(bar_, offset_, width_, mask_, value_, timeout_us_) \
+	{ .op = UDRV_PROG_POLL, .bar = (bar_), .width = (width_), .timeout_us = (timeout_us_), \
+	  .offset = (offset_), .mask = (mask_), .value = (value_) }
+
+/**
+ * udrv_prog_set() - have a program run in the INTx handler, or at the driver's end (PROG_SET)
+ * @device: the device
+ * @use: UDRV_PROG_ACK, before udrv_irq_setup(), or UDRV_PROG_QUIESCE
+ * @ops: the program; the kernel keeps a copy
+ * @count: operations; 0 takes the program away
+ */
+int udrv_prog_set(struct udrv *device, unsigned int use, const struct udrv_prog_op *ops,
+		  unsigned int count);
+
+/**
+ * udrv_prog_run() - run a program now (PROG_RUN): many register accesses, one system call
+ * @device: the device
+ * @ops: the program
+ * @count: operations
+ * @values: room for @count values: what was last read, after each operation executed; or NULL
+ *
+ * Return: operations executed, fewer than @count if a TEST stopped it; -ETIMEDOUT a POLL's time was over;
+ * -EINVAL, -EPERM an operation that is not allowed.
+ */
+int udrv_prog_run(struct udrv *device, const struct udrv_prog_op *ops, unsigned int count,
+		  uint64_t *values);
+
 /* ---- dma ---------------------------------------------------------------------------------- */
 
 /** udrv_dma_set_mask() - say how many address bits the device has (DMA_MASK), before the first buffer */

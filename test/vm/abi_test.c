@@ -67,6 +67,8 @@ union argument {
 	struct udrv_ioc_irq_info irq_info;
 	struct udrv_ioc_irq_range irq_range;
 	struct udrv_ioc_irq_attach irq_attach;
+	struct udrv_ioc_prog_set prog_set;
+	struct udrv_ioc_prog_run prog_run;
 	struct udrv_ioc_dma_mask dma_mask;
 	struct udrv_ioc_dma_alloc dma_alloc;
 	struct udrv_ioc_dma_handle dma_handle;
@@ -130,6 +132,29 @@ static void fill_detach(union argument *arg)
 	set_up(arg);
 	REQUIRE_OK(node_irq_attach(&edu, 0, event));
 	arg->irq_attach.fd = -1;
+}
+
+/* A program of one read, in the page that else takes segments. */
+static uint64_t make_program(void)
+{
+	const struct udrv_prog_op op = { .op = UDRV_PROG_READ, .width = 4 };
+
+	memcpy(segments, &op, sizeof(op));
+	return (uintptr_t)segments;
+}
+
+static void fill_prog_set(union argument *arg)
+{
+	arg->prog_set.use = UDRV_PROG_QUIESCE;
+	arg->prog_set.count = 1;
+	arg->prog_set.ops = make_program();
+}
+
+static void fill_prog_run(union argument *arg)
+{
+	arg->prog_run.count = 1;
+	arg->prog_run.ops = make_program();
+	arg->prog_run.values = (uintptr_t)memory;
 }
 
 static void fill_dma_mask(union argument *arg)
@@ -203,6 +228,8 @@ static const struct call {
 	{ "IRQ_UNMASK", UDRV_IOC_IRQ_UNMASK, 16, fill_irq_range, 0, 0, false, {}, {} },
 	{ "IRQ_ATTACH", UDRV_IOC_IRQ_ATTACH, 16, fill_attach, 0, 0, false, {}, {} },
 	{ "IRQ_DETACH", UDRV_IOC_IRQ_DETACH, 16, fill_detach, 0, 0, false, {}, {} },
+	{ "PROG_SET", UDRV_IOC_PROG_SET, 24, fill_prog_set, 0, 0, false, {}, {} },
+	{ "PROG_RUN", UDRV_IOC_PROG_RUN, 32, fill_prog_run, 0, 0, true, {}, { { 12, 4 } } },
 	{ "DMA_MASK", UDRV_IOC_DMA_MASK, 16, fill_dma_mask, 0, 0, false,
 	  FIELD(udrv_ioc_dma_mask, reserved), {} },
 	{ "DMA_ALLOC", UDRV_IOC_DMA_ALLOC, 40, fill_dma_alloc, 0, 0, true,

@@ -37,6 +37,7 @@ static void allow(unsigned int at, unsigned int width, uint32_t bits, bool clear
 /* The table of what a driver may write: section 3 of the design, bits by the PCI specifications. */
 static void work_out(const struct node *node)
 {
+	bool confined = node_info(node).state & UDRV_DEVICE_CONFINED;
 	unsigned int cap;
 
 	memset(writable, 0, sizeof(writable));
@@ -48,7 +49,8 @@ static void work_out(const struct node *node)
 	allow(0x3c, 1, 0xff, false); /* interrupt line */
 	cap = node_capability(node, 0x10);
 	if (cap) {
-		allow(cap + 0x08, 2, 0x081f, false); /* error reporting, relaxed ordering, no snoop */
+		/* error reporting, relaxed ordering; no snoop gets past the IOMMU's promise */
+		allow(cap + 0x08, 2, confined ? 0x001f : 0x081f, false);
 		allow(cap + 0x0a, 2, 0x000f, true); /* errors detected */
 	}
 	cap = node_capability(node, 0x09);

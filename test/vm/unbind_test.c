@@ -58,10 +58,12 @@ static void check_dead(int fd)
 		{ UDRV_IOC_IRQ_SETUP, 16 },   { UDRV_IOC_IRQ_INFO, 40 },
 		{ UDRV_IOC_IRQ_MASK, 16 },    { UDRV_IOC_IRQ_UNMASK, 16 },
 		{ UDRV_IOC_IRQ_ATTACH, 16 },  { UDRV_IOC_IRQ_DETACH, 16 },
+		{ UDRV_IOC_PROG_SET, 24 },    { UDRV_IOC_PROG_RUN, 32 },
 		{ UDRV_IOC_DMA_MASK, 16 },    { UDRV_IOC_DMA_ALLOC, 40 },
 		{ UDRV_IOC_DMA_FREE, 16 },    { UDRV_IOC_DMA_MAP, 48 },
 		{ UDRV_IOC_DMA_UNMAP, 16 },   { UDRV_IOC_DMA_SYNC, 32 },
 	};
+	static const struct udrv_prog_op op = { .op = UDRV_PROG_READ, .width = 4 };
 	static uint8_t memory[PAGE];
 	struct udrv_dma_segment segment;
 	int event = eventfd(0, EFD_CLOEXEC);
@@ -84,6 +86,13 @@ static void check_dead(int fd)
 			break;
 		case UDRV_IOC_IRQ_DETACH:
 			arg[1] = 0xffffffffULL << 32;
+			break;
+		case UDRV_IOC_PROG_SET:
+			arg[1] = UDRV_PROG_QUIESCE; /* none */
+			break;
+		case UDRV_IOC_PROG_RUN:
+			arg[1] = 1;
+			arg[2] = (uintptr_t)&op;
 			break;
 		case UDRV_IOC_DMA_MASK:
 			arg[1] = 32;

@@ -47,12 +47,14 @@
 #define UDRV_FEATURE_BAR_WC (1ULL << 2)		/* write-combining mappings */
 #define UDRV_FEATURE_DMA_CONSISTENT (1ULL << 3) /* DMA_ALLOC, DMA_FREE */
 #define UDRV_FEATURE_DMA_STREAMING (1ULL << 4)	/* DMA_MAP, DMA_UNMAP, DMA_SYNC */
+#define UDRV_FEATURE_PROG (1ULL << 5)		/* PROG_SET, PROG_RUN */
 
 /* udrv_ioc_device_info.state */
 #define UDRV_DEVICE_BUS_MASTER (1U << 0) /* bus mastering is on */
 #define UDRV_DEVICE_RESET (1U << 1)	 /* DEVICE_RESET can work here */
 #define UDRV_DEVICE_IOMMU (1U << 2)	 /* an IOMMU translates this device's DMA */
-#define UDRV_DEVICE_INTX_MASK (1U << 3)	 /* the interrupt disable bit works: INTx may be shared */
+#define UDRV_DEVICE_INTX_MASK (1U << 3)	 /* the interrupt disable bit works: a shared line */
+#define UDRV_DEVICE_CONFINED (1U << 4)	 /* the IOMMU keeps the device to what it was given */
 
 /**
  * struct udrv_ioc_device_info - UDRV_IOC_DEVICE_INFO: what device this is
@@ -171,7 +173,9 @@ struct udrv_ioc_device_reset {
  * @index:	in: UDRV_REGION_*
  * @region_flags: out: UDRV_REGION_* bits; 0 where the device has no such BAR
  * @offset:	out: file offset of the region's byte 0: never 0, below 2^44
- * @offset_wc:	out: file offset of the same BAR for a write-combining mmap; 0: none
+ * @offset_wc:	out: file offset of the same BAR for a write-combining mmap; 0: none. A page has one
+ *		memory type at a time: mapped write-combining once, it is so for every mapping until
+ *		the descriptor's end. A page that a kept register program uses cannot be (EBUSY)
  * @length:	out: length in bytes; 0 where the device has no such BAR
  * @nomap_offset: out: first byte in the BAR that mmap refuses (MSI-X table and pending bits live
  *		there), a multiple of the page size
@@ -201,7 +205,7 @@ struct udrv_ioc_region_info {
  * @vector:	vector number, from 0
  * @count:	interrupts since the last read of this vector, at least 1
  * @time_ns:	CLOCK_MONOTONIC time of the first of them
- * @value:	0 (what a register program read, ORed, where one acknowledges the interrupt)
+ * @value:	what the acknowledge program read (PROG_SET), of all of them, ORed; 0 without one
  *
  * read() with room for n records returns up to n of them, one for each vector with interrupts
  * pending. With exactly 4 bytes it waits for vector 0 and returns that vector's running total as a
@@ -225,7 +229,10 @@ struct udrv_irq_record {
 #define UDRV_IRQ_MSIX 3U
 
 /* udrv_ioc_irq_setup.flags */
-/* INTx: the interrupt disable bit is broken, do not use it; the line must not be shared (EBUSY). */
+/*
+ * INTx: the interrupt disable bit is broken, do not use it. The line can be shared then only with
+ * an acknowledge program (PROG_SET); without one, EBUSY if it is.
+ */
 #define UDRV_IRQ_SETUP_NO_DISINTX (1U << 0)
 
 /**
@@ -319,9 +326,9 @@ struct udrv_ioc_irq_range {
  * @fd:		in: ATTACH: an eventfd; DETACH: -1
  *
  * While attached, the vector's interrupts add to the eventfd and wake nothing else: not read(), not
- * poll() on the node. What was pending is moved to the eventfd. ATTACH on an attached vector
- * replaces the eventfd. The kernel holds the eventfd until DETACH, IRQ_SETUP or the descriptor's
- * end.
+ * poll() on the node. What was pending is moved to the eventfd (at most 65536 of it). ATTACH on an
+ * attached vector replaces the eventfd. The kernel holds the eventfd until DETACH, IRQ_SETUP or the
+ * descriptor's end.
  *
  * Errors: EBADF fd is not open; EINVAL it is not an eventfd, no such vector; ENOENT DETACH of a
  * vector without one. State: open, interrupts set up.
@@ -334,6 +341,107 @@ struct udrv_ioc_irq_attach {
 };
 #define UDRV_IOC_IRQ_ATTACH _IO(UDRV_IOC_TYPE, 0x14)
 #define UDRV_IOC_IRQ_DETACH _IO(UDRV_IOC_TYPE, 0x15)
+
+/* ------------------------------------------------------------------------------------------------
+ * Register programs
+ */
+
+/* udrv_prog_op.op */
+#define UDRV_PROG_READ 1U   /* last = register */
+#define UDRV_PROG_WRITE 2U  /* register = value; with UDRV_PROG_LAST: last & mask */
+#define UDRV_PROG_MODIFY 3U /* last = register; register = (last & ~mask) | value */
+#define UDRV_PROG_TEST 4U   /* stop unless (last & mask) == value; with UDRV_PROG_NOT: if it is */
+#define UDRV_PROG_POLL 5U   /* last = register, until (last & mask) == value; NOT: != */
+
+/* udrv_prog_op.flags */
+#define UDRV_PROG_LAST (1U << 0) /* WRITE */
+#define UDRV_PROG_NOT (1U << 1)	 /* TEST, POLL */
+
+/* Most operations in a program, and most time that its POLLs may take together. */
+#define UDRV_PROG_MAX_OPS 256U
+#define UDRV_PROG_MAX_US 100000U
+
+/**
+ * struct udrv_prog_op - one operation on a register
+ * @op:		UDRV_PROG_*
+ * @bar:	0 to 5 (TEST: 0)
+ * @width:	1, 2, 4 or 8 bytes; a port BAR has no 8 (TEST: 0)
+ * @flags:	UDRV_PROG_LAST, UDRV_PROG_NOT, where the operation has them
+ * @timeout_us:	POLL: microseconds, at least 1, after which the program fails; others: 0
+ * @offset:	in the BAR, a multiple of @width, outside the MSI-X table (TEST: 0)
+ * @mask:	MODIFY, TEST, POLL, and WRITE with LAST; others: 0
+ * @value:	WRITE without LAST, MODIFY, TEST, POLL; others: 0
+ *
+ * A program runs from its first operation on. "last" is what was last read, 0 at the start.
+ */
+struct udrv_prog_op {
+	__u8 op;
+	__u8 bar;
+	__u8 width;
+	__u8 flags;
+	__u32 timeout_us;
+	__aligned_u64 offset;
+	__aligned_u64 mask;
+	__aligned_u64 value;
+};
+
+/* udrv_ioc_prog_set.use */
+#define UDRV_PROG_ACK 1U     /* in the interrupt handler of INTx */
+#define UDRV_PROG_QUIESCE 2U /* at the driver's end */
+
+/**
+ * struct udrv_ioc_prog_set - UDRV_IOC_PROG_SET: keep a program for a purpose
+ * @size:	in: sizeof(this struct)
+ * @flags:	in: 0
+ * @use:	in: UDRV_PROG_ACK or UDRV_PROG_QUIESCE
+ * @count:	in: operations, 0 to UDRV_PROG_MAX_OPS; 0 takes the program away
+ * @ops:	in: address of an array of struct udrv_prog_op
+ *
+ * ACK (needs CAP_SYS_RAWIO, and not on a confined device): from the next IRQ_SETUP of INTx on, the
+ * handler runs the program. If a TEST stops it, the interrupt was somebody else's; else it was this
+ * device's, and what READs read is ORed into the record's value. The program must make the device
+ * release the line: by acknowledging, or by masking in the device's own registers. INTx is not
+ * masked otherwise and waiting does not arm it: the driver does, at the device. No POLL.
+ *
+ * QUIESCE: runs when the driver ends, however it ends, after bus mastering went off: stop the
+ * engines.
+ *
+ * Errors: EINVAL an operation that is not valid; EPERM no right to ACK, or the MSI-X table; EBUSY
+ * ACK while interrupts are set up; ENOMEM. State: open; ACK: no interrupts set up.
+ */
+struct udrv_ioc_prog_set {
+	__u32 size;
+	__u32 flags;
+	__u32 use;
+	__u32 count;
+	__aligned_u64 ops;
+};
+#define UDRV_IOC_PROG_SET _IO(UDRV_IOC_TYPE, 0x18)
+
+/**
+ * struct udrv_ioc_prog_run - UDRV_IOC_PROG_RUN: run a program now: many register accesses, one call
+ * @size:	in: sizeof(this struct)
+ * @flags:	in: 0
+ * @count:	in: operations, 1 to UDRV_PROG_MAX_OPS
+ * @done:	out: operations that were executed, a TEST that stopped or a POLL that failed
+ *	included
+ * @ops:	in: address of an array of struct udrv_prog_op
+ * @values:	in: address of an array of @count __u64: "last" after each operation executed; 0:
+ *	none
+ *
+ * Errors: EINVAL, EPERM as for PROG_SET; ETIMEDOUT a POLL's time was over (@done and @values are
+ * written).
+ * State: open.
+ */
+struct udrv_ioc_prog_run {
+	__u32 size;
+	__u32 flags;
+	__u32 count;
+	__u32 done;
+	__aligned_u64 ops;
+	__aligned_u64 values;
+};
+#define UDRV_IOC_PROG_RUN _IO(UDRV_IOC_TYPE, 0x19)
 
 /* ------------------------------------------------------------------------------------------------
  * DMA
@@ -372,8 +480,8 @@ struct udrv_ioc_dma_mask {
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
  * @length:	in: length in bytes, 1 to UDRV_DMA_ALLOC_MAX_BYTES; out: in whole pages
- * @iova:	out: address for the device, contiguous, aligned to the length rounded up to a
- *		power of two pages
+ * @iova:	out: address for the device, contiguous, aligned to a page; up to 1 MiB, to the
+ *		length rounded up to a power of two pages
  * @offset:	out: file offset for mmap; any part of the buffer may be mapped, in whole pages
  * @handle:	out: for DMA_FREE, never 0
  * @reserved:	in: 0

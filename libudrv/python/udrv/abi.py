@@ -27,6 +27,8 @@ IRQ_MASK = _io(0x12)
 IRQ_UNMASK = _io(0x13)
 IRQ_ATTACH = _io(0x14)
 IRQ_DETACH = _io(0x15)
+PROG_SET = _io(0x18)
+PROG_RUN = _io(0x19)
 DMA_MASK = _io(0x20)
 DMA_ALLOC = _io(0x21)
 DMA_FREE = _io(0x22)
@@ -39,6 +41,9 @@ REGION_PORT = 1 << 3
 REGION_MMAP = 1 << 2
 
 NONE, INTX, MSI, MSIX = 0, 1, 2, 3
+PROG_ACK, PROG_QUIESCE = 1, 2
+PROG_READ, PROG_WRITE, PROG_MODIFY, PROG_TEST, PROG_POLL = 1, 2, 3, 4, 5
+PROG_LAST, PROG_NOT = 1 << 0, 1 << 1
 TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL = 1, 2, 3
 SYNC_FOR_CPU, SYNC_FOR_DEVICE = 1, 2
 
@@ -58,6 +63,8 @@ FORMATS = {
     "udrv_ioc_irq_info": "IIIIIIQ",
     "udrv_ioc_irq_range": "II",
     "udrv_ioc_irq_attach": "Ii",
+    "udrv_ioc_prog_set": "IIQ",
+    "udrv_ioc_prog_run": "IIQQ",
     "udrv_ioc_dma_mask": "II",
     "udrv_ioc_dma_alloc": "QQQII",
     "udrv_ioc_dma_handle": "II",
@@ -65,6 +72,7 @@ FORMATS = {
     "udrv_ioc_dma_sync": "IIQQ",
 }
 STRUCTS = {name: struct.Struct("=II" + fields) for name, fields in FORMATS.items()}
+PROG_OP = struct.Struct("=BBBBIQQQ")
 RECORD = struct.Struct("=IIQQ")
 SEGMENT = struct.Struct("=QQ")
 

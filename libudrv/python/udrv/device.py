@@ -13,6 +13,7 @@ from .bar import Bar
 from .config import Config
 from .dma import Dma
 from .irq import Irq
+from .prog import Prog
 
 DIRECTORY = "/dev/udrv"
 _ADDRESS = re.compile(r"(?:pci-)?(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,2}):([01]?[0-9a-f])\.([0-7])", re.IGNORECASE)
@@ -56,6 +57,7 @@ class Device:
         self.config = Config(self)
         self.irq = Irq(self)
         self.dma = Dma(self)
+        self.prog = Prog(self)
 
     def fileno(self):
         """The descriptor, for select and poll; ValueError once it is closed."""
