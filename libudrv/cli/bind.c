@@ -115,13 +115,13 @@ static int load_module(void)
 			      " to load it: install the package kmod.");
 	if (strstr(output, "not found"))
 		return refuse(STATUS_NO_MODULE,
-			      "the module udrv is not installed for this kernel, %s: run 'make install' in "
-			      "udrv's source, or look at 'dkms status'.",
+			      "the module udrv is not installed for this kernel, %s: run 'make "
+			      "install' in udrv's source, or look at 'dkms status'.",
 			      system.release);
 	if (strstr(output, "Key was rejected"))
 		return refuse(STATUS_NO_MODULE,
-			      "Secure Boot does not admit the module udrv: enrol DKMS's key (mokutil --import "
-			      "/var/lib/dkms/mok.pub) and boot again.");
+			      "Secure Boot does not admit the module udrv: enrol DKMS's key "
+			      "(mokutil --import /var/lib/dkms/mok.pub) and boot again.");
 	return refuse(STATUS_NO_MODULE,
 		      "the module udrv could not be loaded (%s): 'sudo dmesg' may say more.",
 		      output[0] ? last_line(output) : "modprobe said nothing");
@@ -176,10 +176,12 @@ static int require_root(const struct pci_entry *entry, const char *command)
 		return STATUS_OK;
 	if (errno == EROFS)
 		return refuse(STATUS_NOT_PERMITTED,
-			      "/sys is mounted read-only (in a container?): run 'udrv %s %s' on the host.",
+			      "/sys is mounted read-only (in a container?): run 'udrv %s %s' on "
+			      "the host.",
 			      command, entry->brief);
-	return refuse(STATUS_NOT_PERMITTED, "changing a device's driver needs root: run 'sudo udrv %s %s'.",
-		      command, entry->brief);
+	return refuse(STATUS_NOT_PERMITTED,
+		      "changing a device's driver needs root: run 'sudo udrv %s %s'.", command,
+		      entry->brief);
 }
 
 /* ---- driverctl: what was bound stays bound after a reboot ---- */
@@ -193,15 +195,16 @@ static bool have_driverctl(void)
 }
 
 /*
- * Run driverctl; 0, or -ECANCELED with what it said in @output. To set an override, it does the whole
- * change by itself and saves it if that went well; to unset one, with --noprobe (else it keeps the
- * override where the kernel has no driver for the device), it unbinds the device.
+ * Run driverctl; 0, or -ECANCELED with what it said in @output. To set an override, it does the
+ * whole change by itself and saves it if that went well; to unset one, with --noprobe (else it
+ * keeps the override where the kernel has no driver for the device), it unbinds the device.
  */
 static int driverctl(const struct pci_entry *entry, bool set, char *output, size_t bytes)
 {
-	const char *const set_override[] = { "driverctl", "set-override", entry->sysfs, "udrv", NULL };
-	const char *const unset_override[] = { "driverctl", "--noprobe", "unset-override", entry->sysfs,
-					       NULL };
+	const char *const set_override[] = { "driverctl", "set-override", entry->sysfs, "udrv",
+					     NULL };
+	const char *const unset_override[] = { "driverctl", "--noprobe", "unset-override",
+					       entry->sysfs, NULL };
 
 	return run_program(set ? set_override : unset_override, output, bytes) ? -ECANCELED : 0;
 }
@@ -215,8 +218,8 @@ static int forget(const struct pci_entry *entry)
 		return STATUS_OK;
 	if (driverctl(entry, false, output, sizeof(output)))
 		return refuse(STATUS_FAILED,
-			      "driverctl would bind %s again at the next boot (%s): try 'sudo driverctl "
-			      "unset-override %s'.",
+			      "driverctl would bind %s again at the next boot (%s): try 'sudo "
+			      "driverctl unset-override %s'.",
 			      entry->brief, last_line(output), entry->sysfs);
 	return STATUS_OK;
 }
@@ -227,16 +230,16 @@ static int refuse_probe(const struct pci_entry *entry, int rc, const char *outpu
 {
 	if (rc == -ECANCELED)
 		return refuse(STATUS_FAILED,
-			      "%s was not bound, driverctl failed (%s): try without --persist.", entry->brief,
-			      last_line(output));
+			      "%s was not bound, driverctl failed (%s): try without --persist.",
+			      entry->brief, last_line(output));
 	if (rc == -EBUSY)
 		return refuse(STATUS_FAILED,
 			      "%s was not bound, something else in the kernel holds its registers: "
 			      "'sudo cat /proc/iomem' shows what.",
 			      entry->brief);
 	return refuse(STATUS_FAILED,
-		      "%s was not bound, the kernel refused it (%s): 'sudo dmesg' may say why.", entry->brief,
-		      strerror(-rc));
+		      "%s was not bound, the kernel refused it (%s): 'sudo dmesg' may say why.",
+		      entry->brief, strerror(-rc));
 }
 
 static int refuse_in_use(const struct pci_entry *entry, const char *or_else)
@@ -245,7 +248,8 @@ static int refuse_in_use(const struct pci_entry *entry, const char *or_else)
 
 	if (sysfs_node_state(&entry->address, &state) || !state.owner)
 		return STATUS_OK;
-	return refuse(STATUS_BUSY, "%s is in use by %s (pid %d): end that process first (kill %d)%s.",
+	return refuse(STATUS_BUSY,
+		      "%s is in use by %s (pid %d): end that process first (kill %d)%s.",
 		      entry->brief, state.command, (int)state.owner, (int)state.owner, or_else);
 }
 
@@ -255,7 +259,8 @@ static int change_driver(const struct options *options, const struct pci_entry *
 	char override[64], output[1024] = "";
 	int rc;
 
-	if (sysfs_read(override, sizeof(override), "bus/pci/devices/%s/driver_override", entry->sysfs) ||
+	if (sysfs_read(override, sizeof(override), "bus/pci/devices/%s/driver_override",
+		       entry->sysfs) ||
 	    strcmp(override, "(null)") == 0)
 		override[0] = '\0';
 	if (options->persist) {
@@ -263,7 +268,8 @@ static int change_driver(const struct options *options, const struct pci_entry *
 	} else {
 		rc = set_override(entry, "udrv");
 		if (!rc && entry->driver[0])
-			rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
+			rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind",
+					 entry->sysfs);
 		if (!rc)
 			rc = sysfs_write(entry->sysfs, "bus/pci/drivers/udrv/bind");
 	}
@@ -282,21 +288,22 @@ static int check_bind(const struct options *options, const struct pci_entry *ent
 
 	if (entry->bridge)
 		return refuse(STATUS_FAILED,
-			      "%s is a bridge: udrv drives the devices behind it ('udrv list' shows them).",
+			      "%s is a bridge: udrv drives the devices behind it ('udrv list' "
+			      "shows them).",
 			      entry->brief);
 	if (options->persist && !have_driverctl())
 		return refuse(STATUS_FAILED,
-			      "--persist is driverctl's work, which is not installed: 'sudo apt install "
-			      "driverctl', or bind without it.");
+			      "--persist is driverctl's work, which is not installed: 'sudo apt "
+			      "install driverctl', or bind without it.");
 	if (!options->force && entry->mainboard)
 		return refuse(STATUS_DANGEROUS,
-			      "%s was not bound, it is part of the mainboard (class %06x): say --force if you know "
-			      "better.",
+			      "%s was not bound, it is part of the mainboard (class %06x): say "
+			      "--force if you know better.",
 			      entry->brief, entry->class_code);
 	if (!options->force && danger_find(entry, why, sizeof(why)))
 		return refuse(STATUS_DANGEROUS,
-			      "%s was not bound, the system would miss it: %s. Undo that first, or say --force "
-			      "if you know better.",
+			      "%s was not bound, the system would miss it: %s. Undo that first, or "
+			      "say --force if you know better.",
 			      entry->brief, why);
 	return STATUS_OK;
 }
@@ -321,7 +328,8 @@ static int bind_device(const struct options *options, const struct pci_entry *en
 			      ": mount a devtmpfs on /dev, or run udev.",
 			      entry->brief);
 	printf("%s is bound to udrv: " UDRV_NODE_DIRECTORY "/%s\n", entry->brief, node);
-	printf("Next: 'sudo udrv info %s' shows its registers; 'sudo udrv unbind %s' gives it back.\n",
+	printf("Next: 'sudo udrv info %s' shows its registers; 'sudo udrv unbind %s' gives it "
+	       "back.\n",
 	       entry->brief, entry->brief);
 	return STATUS_OK;
 }
@@ -355,7 +363,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option bind_options[] = {
-	{ "force", 'f', NULL, 0, "Even if the system would miss the device (mounted disk, default route)", 0 },
+	{ "force", 'f', NULL, 0,
+	  "Even if the system would miss the device (mounted disk, default route)", 0 },
 	{ "persist", 'p', NULL, 0, "After a reboot too, through driverctl", 0 },
 	{ 0 },
 };
@@ -364,7 +373,8 @@ static const struct argp bind_argp = {
 	.options = bind_options,
 	.parser = parse_option,
 	.args_doc = "ADDRESS",
-	.doc = "Take a device from its kernel driver and give it to udrv. The module is loaded if it is not.",
+	.doc = "Take a device from its kernel driver and give it to udrv. The module is loaded if "
+	       "it is not.",
 };
 
 int command_bind(int argc, char **argv)
@@ -429,11 +439,13 @@ static int report_unbound(const struct options *options, const struct pci_entry 
 	struct pci_entry now;
 
 	if (sysfs_load(&entry->address, &now))
-		return refuse(STATUS_NO_DEVICE, "%s is gone: it was unplugged just now.", entry->brief);
+		return refuse(STATUS_NO_DEVICE, "%s is gone: it was unplugged just now.",
+			      entry->brief);
 	if (now.bound)
 		return refuse(STATUS_FAILED,
-			      "%s went straight back to udrv: its ID was given to it by new_id; take it away with "
-			      "'echo %04x %04x | sudo tee /sys/bus/pci/drivers/udrv/remove_id'.",
+			      "%s went straight back to udrv: its ID was given to it by new_id; "
+			      "take it away with 'echo %04x %04x | sudo tee "
+			      "/sys/bus/pci/drivers/udrv/remove_id'.",
 			      now.brief, now.vendor, now.device);
 	if (now.driver[0])
 		printf("%s is back with %s.\n", now.brief, now.driver);
@@ -448,7 +460,8 @@ static int check_unbind(const struct options *options, const struct pci_entry *e
 {
 	if (!entry->bound && !sysfs_module_loaded())
 		return refuse(STATUS_NO_MODULE,
-			      "the module udrv is not loaded, so %s is not bound to it: there is nothing to undo.",
+			      "the module udrv is not loaded, so %s is not bound to it: there is "
+			      "nothing to undo.",
 			      entry->brief);
 	if (!entry->bound)
 		return refuse(STATUS_NOT_BOUND,
@@ -484,8 +497,8 @@ int command_unbind(int argc, char **argv)
 	if (!rc && !sysfs_load(&address, &entry) && entry.bound)
 		rc = sysfs_write(entry.sysfs, "bus/pci/drivers/udrv/unbind");
 	if (rc)
-		return refuse(STATUS_FAILED, "%s was not unbound (%s): 'sudo dmesg' may say why.", entry.brief,
-			      strerror(-rc));
+		return refuse(STATUS_FAILED, "%s was not unbound (%s): 'sudo dmesg' may say why.",
+			      entry.brief, strerror(-rc));
 	if (!options.leave)
 		probe(&entry);
 	return report_unbound(&options, &entry);

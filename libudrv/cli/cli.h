@@ -3,9 +3,9 @@
  * cli.h - what the files of the command share
  *
  * One file for each few commands (list, bind, info, register, irq); sysfs.c knows what the kernel
- * says of PCI devices, device.c how to open one, danger.c who would miss it, names.c what it is called,
- * refuse.c how to say no. Every function that answers the user returns an exit status, so that a refusal is
- * `return refuse(...)`.
+ * says of PCI devices, device.c how to open one, danger.c who would miss it, names.c what it is
+ * called, refuse.c how to say no. Every function that answers the user returns an exit status, so
+ * that a refusal is `return refuse(...)`.
  */
 #ifndef UDRV_CLI_H
 #define UDRV_CLI_H
@@ -32,8 +32,8 @@
 /* exit statuses; udrv(1) documents them */
 enum {
 	STATUS_OK = 0,
-	STATUS_FAILED = 1,	  /* the kernel or the device refused, for a reason that was printed */
-	STATUS_USAGE = 2,	  /* the command line: unknown command, address, register, value, width */
+	STATUS_FAILED = 1, /* the kernel or the device refused, for a reason that was printed */
+	STATUS_USAGE = 2,  /* the command line: unknown command, address, register, value, width */
 	STATUS_NO_DEVICE = 3,	  /* no PCI device at this address */
 	STATUS_NOT_BOUND = 4,	  /* the device is not bound to udrv */
 	STATUS_BUSY = 5,	  /* a process has it open */
@@ -80,8 +80,8 @@ struct pci_entry {
 	unsigned int vendor;
 	unsigned int device;
 	unsigned int class_code;
-	bool bridge;	/* by its header: udrv does not bind it */
-	bool mainboard; /* host bridge, ISA bridge and the like */
+	bool bridge;	 /* by its header: udrv does not bind it */
+	bool mainboard;	 /* host bridge, ISA bridge and the like */
 	char driver[64]; /* "" if none */
 	bool bound;	 /* to udrv */
 	int iommu_group; /* -1 if none */
@@ -121,7 +121,8 @@ int sysfs_node_state(const struct udrv_address *address, struct node_state *stat
 /** sysfs_module_loaded() - is there a PCI driver called udrv? */
 bool sysfs_module_loaded(void);
 
-/** sysfs_config_read() - config space without the node; 0, -ERANGE past its end (@length), -errno */
+/** sysfs_config_read() - config space without the node; 0, -ERANGE past its end (@length), -errno
+ */
 int sysfs_config_read(const struct pci_entry *entry, unsigned int offset, unsigned int width,
 		      uint64_t *value, unsigned int *length);
 
@@ -171,8 +172,8 @@ int register_check(struct udrv *device, const char *brief, const struct reg *reg
 		   unsigned int width);
 
 /** register_read(), register_write() - 0, or a refusal */
-int register_read(struct udrv *device, const char *brief, const struct reg *reg,
-		  unsigned int width, uint64_t *value);
+int register_read(struct udrv *device, const char *brief, const struct reg *reg, unsigned int width,
+		  uint64_t *value);
 int register_write(struct udrv *device, const char *brief, const struct reg *reg,
 		   unsigned int width, uint64_t value);
 

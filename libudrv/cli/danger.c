@@ -20,7 +20,8 @@
 
 #include "cli.h"
 
-/* No stack of block or network devices is deeper; a ring of links in sysfs would be a kernel bug. */
+/* No stack of block or network devices is deeper; a ring of links in sysfs would be a kernel bug.
+ */
 #define DEPTH 8
 
 /* Does @path, with all links resolved, lie inside the device's directory @root? */
@@ -62,7 +63,8 @@ static bool any_behind(const char *directory, const char *prefix, const char *ro
 }
 
 /*
- * NVMe multipath: the disk is a child of its subsystem, whose directory has links to the controllers:
+ * NVMe multipath: the disk is a child of its subsystem, whose directory has links to the
+ * controllers:
  * .../nvme-subsys0/nvme0n1 for the disk, .../nvme-subsys0/nvme0 for a controller.
  */
 static bool multipath_behind(const char *path, const char *root)
@@ -210,7 +212,8 @@ static bool find_route(const char *root, char *why, size_t bytes)
 
 	file = fopen(CLI_PROC "/net/route", "re");
 	while (file && !found && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%31s %x %*x %*x %*d %*d %*d %x", name, &destination, &mask) == 3 &&
+		if (sscanf(line, "%31s %x %*x %*x %*d %*d %*d %x", name, &destination, &mask) ==
+			    3 &&
 		    destination == 0 && mask == 0)
 			found = interface_behind(name, root, why, bytes);
 	if (file)
@@ -219,7 +222,8 @@ static bool find_route(const char *root, char *why, size_t bytes)
 	/* IPv6 keeps an unreachable default of its own, on lo: it is behind no device. */
 	file = found ? NULL : fopen(CLI_PROC "/net/ipv6_route", "re");
 	while (file && !found && fgets(line, sizeof(line), file))
-		if (sscanf(line, "00000000000000000000000000000000 %x %*s %*x %*s %*x %*x %*x %x %31s",
+		if (sscanf(line,
+			   "00000000000000000000000000000000 %x %*s %*x %*s %*x %*x %*x %x %31s",
 			   &length, &flags, name) == 3 &&
 		    length == 0)
 			found = interface_behind(name, root, why, bytes);

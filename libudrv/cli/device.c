@@ -15,8 +15,8 @@ int parse_address(const char *text, struct udrv_address *address)
 {
 	if (udrv_address_parse(text, address))
 		return refuse(STATUS_USAGE,
-			      "'%s' is no PCI address: write it like 00:04.0 (bus:slot.function; 'udrv list' "
-			      "shows those that there are).",
+			      "'%s' is no PCI address: write it like 00:04.0 (bus:slot.function; "
+			      "'udrv list' shows those that there are).",
 			      text);
 	return STATUS_OK;
 }
@@ -31,11 +31,12 @@ int require_entry(const struct udrv_address *address, struct pci_entry *entry)
 	sysfs_near(address, near, sizeof(near));
 	if (near[0])
 		return refuse(STATUS_NO_DEVICE,
-			      "there is no PCI device %s: did you mean %s? ('udrv list --all' shows them "
-			      "all.)",
+			      "there is no PCI device %s: did you mean %s? ('udrv list --all' "
+			      "shows them all.)",
 			      brief, near);
 	return refuse(STATUS_NO_DEVICE,
-		      "there is no PCI device %s: 'udrv list --all' shows those that there are.", brief);
+		      "there is no PCI device %s: 'udrv list --all' shows those that there are.",
+		      brief);
 }
 
 static int refuse_busy(const struct udrv_address *address, const char *brief)
@@ -44,8 +45,8 @@ static int refuse_busy(const struct udrv_address *address, const char *brief)
 
 	if (!sysfs_node_state(address, &state) && state.owner)
 		return refuse(STATUS_BUSY,
-			      "%s is in use by %s (pid %d): end that process first (kill %d), or wait for "
-			      "it.",
+			      "%s is in use by %s (pid %d): end that process first (kill %d), or "
+			      "wait for it.",
 			      brief, state.command, (int)state.owner, (int)state.owner);
 	return refuse(STATUS_BUSY, "%s was in use a moment ago: try again.", brief);
 }
@@ -55,12 +56,13 @@ static int refuse_absent(const struct pci_entry *entry)
 {
 	if (!sysfs_module_loaded())
 		return refuse(STATUS_NO_MODULE,
-			      "the module udrv is not loaded: 'sudo udrv bind %s' loads it and binds the "
-			      "device.",
+			      "the module udrv is not loaded: 'sudo udrv bind %s' loads it and "
+			      "binds the device.",
 			      entry->brief);
 	if (!entry->bound && entry->driver[0])
 		return refuse(STATUS_NOT_BOUND,
-			      "%s is not bound to udrv, its driver is %s: 'sudo udrv bind %s' takes it over.",
+			      "%s is not bound to udrv, its driver is %s: 'sudo udrv bind %s' "
+			      "takes it over.",
 			      entry->brief, entry->driver, entry->brief);
 	if (!entry->bound)
 		return refuse(STATUS_NOT_BOUND,
@@ -93,7 +95,8 @@ int open_device(const struct udrv_address *address, struct udrv **device)
 	case -EACCES:
 	case -EPERM:
 		return refuse(STATUS_NOT_PERMITTED,
-			      "opening %s needs root (CAP_SYS_RAWIO): run it again with sudo.", entry.brief);
+			      "opening %s needs root (CAP_SYS_RAWIO): run it again with sudo.",
+			      entry.brief);
 	default:
 		return refuse(STATUS_FAILED, "%s cannot be opened: %s (%s).", entry.brief,
 			      udrv_strerror(rc), strerror(-rc));

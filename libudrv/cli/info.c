@@ -2,8 +2,8 @@
 /*
  * info.c - `udrv info` and `udrv reset`
  *
- * Owns the printout of one device. What sysfs knows is printed first, whether or not the node can be
- * opened: somebody who asks about a device in use wants to know by whom.
+ * Owns the printout of one device. What sysfs knows is printed first, whether or not the node can
+ * be opened: somebody who asks about a device in use wants to know by whom.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -66,8 +66,8 @@ static void print_entry(const struct pci_entry *entry)
 		return;
 	}
 	printf("  in use by    %s (pid %d)\n", state.command, (int)state.owner);
-	printf("  now          interrupts: %s %u, %llu so far; bus mastering %s; DMA: %llu bytes consistent, "
-	       "%llu streaming\n",
+	printf("  now          interrupts: %s %u, %llu so far; bus mastering %s; DMA: %llu bytes "
+	       "consistent, %llu streaming\n",
 	       state.irq_kind, state.irq_count, state.interrupts, state.bus_master ? "on" : "off",
 	       state.dma_consistent, state.dma_streaming);
 }
@@ -78,8 +78,8 @@ static void print_interrupts(const struct udrv_ioc_device_info *info)
 
 	fputs("  interrupts   ", stdout);
 	if (info->intx_count) {
-		printf("INTx (%s)", info->state & UDRV_DEVICE_INTX_MASK ? "can share its line" :
-									  "cannot share its line");
+		printf("INTx (%s)", info->state & UDRV_DEVICE_INTX_MASK ? "can share its line"
+									: "cannot share its line");
 		between = ", ";
 	}
 	if (info->msi_count) {
@@ -158,12 +158,12 @@ static void print_device(struct udrv *device)
 	const struct udrv_ioc_device_info *info = udrv_info(device);
 	unsigned int i;
 
-	printf("  revision     %02x, subsystem [%04x:%04x]\n", info->revision, info->subsystem_vendor,
-	       info->subsystem_device);
+	printf("  revision     %02x, subsystem [%04x:%04x]\n", info->revision,
+	       info->subsystem_vendor, info->subsystem_device);
 	print_interrupts(info);
-	printf("  DMA          %s\n", info->state & UDRV_DEVICE_IOMMU ?
-					      "translated by an IOMMU" :
-					      "not translated: the device can reach all memory");
+	printf("  DMA          %s\n", info->state & UDRV_DEVICE_IOMMU
+					      ? "translated by an IOMMU"
+					      : "not translated: the device can reach all memory");
 	printf("  reset        %s\n", info->state & UDRV_DEVICE_RESET ? "yes" : "none");
 	print_features(info->features);
 	for (i = 0; i < UDRV_REGION_COUNT; i++)
@@ -214,8 +214,8 @@ int command_reset(int argc, char **argv)
 	udrv_close(device);
 	if (rc == -EOPNOTSUPP)
 		return refuse(STATUS_FAILED,
-			      "%s has no reset that the kernel can use: its driver must reset it through its own "
-			      "registers.",
+			      "%s has no reset that the kernel can use: its driver must reset it "
+			      "through its own registers.",
 			      brief);
 	if (rc == -EAGAIN)
 		return refuse(STATUS_FAILED, "%s is busy in the kernel: try again.", brief);

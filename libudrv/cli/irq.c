@@ -3,11 +3,12 @@
  * irq.c - `udrv irq`: watch interrupts come in
  *
  * Owns the loop of a first driver: set up, start the device (--write), wait, acknowledge (--ack). A
- * device that holds its line asks for both, and the node has one opener, so no other process could do
- * them.
+ * device that holds its line asks for both, and the node has one opener, so no other process could
+ * do them.
  *
- * The hard part is to end well: --count, --timeout and SIGINT all end the loop with the total printed,
- * and a signal between two waits is not lost, because it is taken from a signalfd beside the device.
+ * The hard part is to end well: --count, --timeout and SIGINT all end the loop with the total
+ * printed, and a signal between two waits is not lost, because it is taken from a signalfd beside
+ * the device.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +35,7 @@ struct options {
 	const char *address;
 	unsigned int kind; /* UDRV_IRQ_NONE: what a bare read() would choose */
 	unsigned int vectors;
-	uint64_t count;	   /* 0: no end */
+	uint64_t count;	    /* 0: no end */
 	int64_t timeout_ns; /* -1: no end */
 	bool bus_master;
 	struct write_step writes[WRITES_MAX];
@@ -56,7 +57,8 @@ static void parse_step(const struct argp_state *state, const char *text, struct 
 	memcpy(name, text, (size_t)(equals - text));
 	name[equals - text] = '\0';
 	if (parse_register(name, &steps[*count].reg))
-		refuse_usage(state, "'%s' is no register: write it like bar0+0x10 or config+0x04.", name);
+		refuse_usage(state, "'%s' is no register: write it like bar0+0x10 or config+0x04.",
+			     name);
 	if (parse_number(equals + 1, &steps[*count].value))
 		refuse_usage(state, "'%s' is no value: write it like 0x1f or 31.", equals + 1);
 	++*count;
@@ -118,7 +120,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		if (!options->address)
 			argp_usage(state);
 		if (!options->bus_master && options->kind > UDRV_IRQ_INTX)
-			refuse_usage(state, "MSI and MSI-X are writes by the device: they need --bus-master.");
+			refuse_usage(
+				state,
+				"MSI and MSI-X are writes by the device: they need --bus-master.");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -126,13 +130,17 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option option_table[] = {
-	{ "kind", 'k', "KIND", 0, "intx, msi or msix; else INTx, or with --bus-master the best there is", 0 },
+	{ "kind", 'k', "KIND", 0,
+	  "intx, msi or msix; else INTx, or with --bus-master the best there is", 0 },
 	{ "vectors", 'v', "N", 0, "Set up N vectors; else all that the device has", 0 },
 	{ "count", 'n', "N", 0, "End after N interrupts", 0 },
 	{ "timeout", 't', "SECONDS", 0, "End after this time", 0 },
-	{ "bus-master", 'm', NULL, 0, "Reset the device if it can be, and turn bus mastering on", 0 },
+	{ "bus-master", 'm', NULL, 0, "Reset the device if it can be, and turn bus mastering on",
+	  0 },
 	{ "write", 'w', "REGISTER=VALUE", 0,
-	  "Write this register (4 bytes) when interrupts are set up, to start the device; may be repeated", 0 },
+	  "Write this register (4 bytes) when interrupts are set up, to start the device; may be "
+	  "repeated",
+	  0 },
 	{ "ack", 'a', "REGISTER=VALUE", 0,
 	  "Write this register (4 bytes) after each interrupt; may be repeated", 0 },
 	{ 0 },
@@ -142,8 +150,9 @@ static const struct argp irq_argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.args_doc = "ADDRESS",
-	.doc = "Watch a bound device's interrupts, one line for each: vector, how many since the last line, the "
-	       "time (CLOCK_MONOTONIC) of the first of them. Ends with --count, --timeout or ^C.",
+	.doc = "Watch a bound device's interrupts, one line for each: vector, how many since the "
+	       "last line, the time (CLOCK_MONOTONIC) of the first of them. Ends with --count, "
+	       "--timeout or ^C.",
 };
 
 static int64_t now_ns(void)
@@ -171,16 +180,17 @@ static int run_steps(struct udrv *device, const char *brief, const struct write_
 static int refuse_setup(int rc, const char *brief, const char *kind)
 {
 	if (rc == -EOPNOTSUPP)
-		return refuse(STATUS_FAILED, "%s has no %s: 'udrv info %s' shows the interrupts that it has.",
+		return refuse(STATUS_FAILED,
+			      "%s has no %s: 'udrv info %s' shows the interrupts that it has.",
 			      brief, kind, brief);
 	if (rc == -EINVAL)
 		return refuse(STATUS_FAILED,
-			      "%s has fewer %s vectors than that: 'udrv info %s' shows how many.", brief, kind,
-			      brief);
+			      "%s has fewer %s vectors than that: 'udrv info %s' shows how many.",
+			      brief, kind, brief);
 	if (rc == -EBUSY)
 		return refuse(STATUS_FAILED,
-			      "%s cannot have its interrupt line to itself: another device is on it, see "
-			      "/proc/interrupts.",
+			      "%s cannot have its interrupt line to itself: another device is on "
+			      "it, see /proc/interrupts.",
 			      brief);
 	return refuse(STATUS_FAILED, "%s of %s cannot be set up: %s (%s).", kind, brief,
 		      udrv_strerror(rc), strerror(-rc));
@@ -266,8 +276,10 @@ static int watch(struct udrv *device, const char *brief, const struct options *o
 			rc = options->count ? STATUS_TIMEOUT : STATUS_OK;
 			break;
 		}
-		got = poll(waiters, 2, end < 0 ? -1 : (int)(left / 1000000 > 3600000 ?
-							    3600000 : (left + 999999) / 1000000));
+		got = poll(waiters, 2,
+			   end < 0 ? -1
+				   : (int)(left / 1000000 > 3600000 ? 3600000
+								    : (left + 999999) / 1000000));
 		if (got < 0 && errno != EINTR)
 			return refuse(STATUS_FAILED, "waiting failed: %s.", strerror(errno));
 		if (waiters[1].revents)
@@ -277,7 +289,8 @@ static int watch(struct udrv *device, const char *brief, const struct options *o
 			continue;
 		if (got == -ENODEV)
 			return refuse(STATUS_FAILED,
-				      "%s is gone, it was unplugged or unbound: 'udrv list' shows what is there.",
+				      "%s is gone, it was unplugged or unbound: 'udrv list' shows "
+				      "what is there.",
 				      brief);
 		if (got < 0)
 			return refuse(STATUS_FAILED, "waiting failed: %s (%s).", udrv_strerror(got),
@@ -290,8 +303,11 @@ static int watch(struct udrv *device, const char *brief, const struct options *o
 			return rc;
 	}
 	if (rc == STATUS_TIMEOUT)
-		return refuse(rc, "%" PRIu64 " of %" PRIu64 " interrupts came in time: does the device need a "
-			      "--write to start, or an --ack to go on?", total, options->count);
+		return refuse(rc,
+			      "%" PRIu64 " of %" PRIu64
+			      " interrupts came in time: does the device need a --write to start, "
+			      "or an --ack to go on?",
+			      total, options->count);
 	fprintf(stderr, "udrv: %" PRIu64 " interrupt%s.\n", total, total == 1 ? "" : "s");
 	return rc;
 }

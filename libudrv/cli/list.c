@@ -61,8 +61,8 @@ static const struct argp list_argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.args_doc = "",
-	.doc = "List PCI devices: address, driver, node, IOMMU group, the interrupts that they can have, and "
-	       "the process that has the node open.",
+	.doc = "List PCI devices: address, driver, node, IOMMU group, the interrupts that they can "
+	       "have, and the process that has the node open.",
 };
 
 static bool wanted(const struct options *options, const struct pci_entry *entry)
@@ -102,10 +102,11 @@ static void fill_row(struct names *names, const struct pci_entry *entry, struct 
 	snprintf(row->column[OWNER], sizeof(row->column[0]), "-");
 	if (entry->bound && !sysfs_node_state(&entry->address, &state)) {
 		udrv_address_node(&entry->address, node);
-		snprintf(row->column[NODE], sizeof(row->column[0]), UDRV_NODE_DIRECTORY "/%s", node);
+		snprintf(row->column[NODE], sizeof(row->column[0]), UDRV_NODE_DIRECTORY "/%s",
+			 node);
 		if (state.owner)
-			snprintf(row->column[OWNER], sizeof(row->column[0]), "%s (%d)", state.command,
-				 (int)state.owner);
+			snprintf(row->column[OWNER], sizeof(row->column[0]), "%s (%d)",
+				 state.command, (int)state.owner);
 	}
 	if (entry->iommu_group < 0)
 		snprintf(row->column[GROUP], sizeof(row->column[0]), "-");
@@ -185,7 +186,8 @@ static void print_object(struct names *names, const struct pci_entry *entry)
 	struct node_state state = { 0 };
 	bool have_state = entry->bound && !sysfs_node_state(&entry->address, &state);
 
-	printf("{\"address\": \"%s\", \"vendor_id\": \"%04x\", \"device_id\": \"%04x\", \"class\": \"%06x\"",
+	printf("{\"address\": \"%s\", \"vendor_id\": \"%04x\", \"device_id\": \"%04x\", \"class\": "
+	       "\"%06x\"",
 	       entry->sysfs, entry->vendor, entry->device, entry->class_code);
 	names_vendor(names, entry, text, sizeof(text));
 	print_member("vendor", text);
@@ -207,7 +209,8 @@ static void print_object(struct names *names, const struct pci_entry *entry)
 	if (have_state && state.owner) {
 		printf(", \"owner\": {\"pid\": %d, \"command\": ", (int)state.owner);
 		print_string(state.command);
-		printf(", \"irq\": \"%s\", \"vectors\": %u, \"interrupts\": %llu, \"bus_master\": %s",
+		printf(", \"irq\": \"%s\", \"vectors\": %u, \"interrupts\": %llu, \"bus_master\": "
+		       "%s",
 		       state.irq_kind, state.irq_count, state.interrupts,
 		       state.bus_master ? "true" : "false");
 		printf(", \"dma_consistent_bytes\": %llu, \"dma_streaming_bytes\": %llu}",
@@ -230,7 +233,8 @@ static void print_hint(const struct pci_entry *entries, size_t count)
 	for (i = 0; i < count; i++)
 		if (entries[i].bound)
 			return;
-	puts("\nNone is bound to udrv. 'sudo udrv bind ADDRESS' makes a device a process's to drive.");
+	puts("\nNone is bound to udrv. 'sudo udrv bind ADDRESS' makes a device a process's to "
+	     "drive.");
 }
 
 static int print_list(const struct options *options, const struct pci_entry *entries, size_t count)
@@ -282,7 +286,8 @@ int command_list(int argc, char **argv)
 		return refuse(STATUS_FAILED, "out of memory: end some other program.");
 	}
 	for (i = 0; i < count; i++)
-		if (!sysfs_load(&addresses[i], &entries[shown]) && wanted(&options, &entries[shown]))
+		if (!sysfs_load(&addresses[i], &entries[shown]) &&
+		    wanted(&options, &entries[shown]))
 			shown++;
 	rc = print_list(&options, entries, shown);
 	free(entries);

@@ -2,9 +2,9 @@
 /*
  * names.c - what vendors, devices and classes are called, from libpci's database
  *
- * Owns the handle of libpci, which is used for its names only. pci_init() is not called: it looks for
- * a way to the bus, and ends the process where there is none. What it would have set up for messages
- * is set up here: none.
+ * Owns the handle of libpci, which is used for its names only. pci_init() is not called: it looks
+ * for a way to the bus, and ends the process where there is none. What it would have set up for
+ * messages is set up here: none.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -98,15 +98,18 @@ static int refuse_bounds(const struct reg *reg, unsigned int width, uint64_t len
 		      (length - width) / width * width);
 }
 
-int register_check(struct udrv *device, const char *brief, const struct reg *reg, unsigned int width)
+int register_check(struct udrv *device, const char *brief, const struct reg *reg,
+		   unsigned int width)
 {
 	const struct udrv_ioc_region_info *region = udrv_region(device, reg->region);
 	int rc;
 
 	if (!region || region->length < width)
 		return refuse_missing_bar(device, brief, reg);
-	if (width == 8 && (reg->region == UDRV_REGION_CONFIG || region->region_flags & UDRV_REGION_PORT))
-		return refuse(STATUS_USAGE, "%s is accessed by 1, 2 or 4 bytes: use a width of 4, twice.",
+	if (width == 8 &&
+	    (reg->region == UDRV_REGION_CONFIG || region->region_flags & UDRV_REGION_PORT))
+		return refuse(STATUS_USAGE,
+			      "%s is accessed by 1, 2 or 4 bytes: use a width of 4, twice.",
 			      reg->name);
 	rc = check_alignment(reg, width);
 	if (rc)
@@ -120,16 +123,16 @@ static int refuse_access(int rc, const char *brief, const struct reg *reg)
 {
 	if (rc == -EPERM && reg->region != UDRV_REGION_CONFIG)
 		return refuse(STATUS_FAILED,
-			      "%s+0x%" PRIx64 " of %s is the MSI-X table's, which the kernel writes: 'udrv irq' sets "
-			      "vectors up.",
+			      "%s+0x%" PRIx64 " of %s is the MSI-X table's, which the kernel "
+					      "writes: 'udrv irq' sets vectors up.",
 			      reg->name, reg->offset, brief);
 	if (rc == -EPERM)
 		return refuse(STATUS_FAILED,
-			      "%s+0x%" PRIx64 " of %s has no bit that a driver may write: udrv(4) lists those "
-			      "that it may.",
+			      "%s+0x%" PRIx64 " of %s has no bit that a driver may write: udrv(4) "
+					      "lists those that it may.",
 			      reg->name, reg->offset, brief);
-	return refuse(STATUS_FAILED, "%s+0x%" PRIx64 " of %s: %s (%s).", reg->name, reg->offset, brief,
-		      udrv_strerror(rc), strerror(-rc));
+	return refuse(STATUS_FAILED, "%s+0x%" PRIx64 " of %s: %s (%s).", reg->name, reg->offset,
+		      brief, udrv_strerror(rc), strerror(-rc));
 }
 
 int register_read(struct udrv *device, const char *brief, const struct reg *reg, unsigned int width,
@@ -150,8 +153,8 @@ int register_read(struct udrv *device, const char *brief, const struct reg *reg,
 	return rc ? refuse_access(rc, brief, reg) : STATUS_OK;
 }
 
-int register_write(struct udrv *device, const char *brief, const struct reg *reg, unsigned int width,
-		   uint64_t value)
+int register_write(struct udrv *device, const char *brief, const struct reg *reg,
+		   unsigned int width, uint64_t value)
 {
 	int rc;
 
@@ -159,7 +162,8 @@ int register_write(struct udrv *device, const char *brief, const struct reg *reg
 	if (rc)
 		return rc;
 	if (width < 8 && value >> (8 * width))
-		return refuse(STATUS_USAGE, "0x%" PRIx64 " does not fit into a width of %u: use a greater one.",
+		return refuse(STATUS_USAGE,
+			      "0x%" PRIx64 " does not fit into a width of %u: use a greater one.",
 			      value, width);
 	if (reg->region == UDRV_REGION_CONFIG)
 		rc = udrv_config_write(device, (unsigned int)reg->offset, width, (uint32_t)value);
@@ -198,7 +202,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case 'n':
 		if (parse_number(text, &access->count) || !access->count || access->count > 1 << 20)
-			refuse_usage(state, "'%s' is no number of registers: it is 1 to 1048576.", text);
+			refuse_usage(state, "'%s' is no number of registers: it is 1 to 1048576.",
+				     text);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (position == 0) {
@@ -207,12 +212,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			access->name = text;
 			if (parse_register(text, &access->reg))
 				refuse_usage(state,
-					     "'%s' is no register: write it like bar0+0x10 or config+0x04.",
+					     "'%s' is no register: write it like bar0+0x10 or "
+					     "config+0x04.",
 					     text);
 		} else if (access->write && position == 2) {
 			if (parse_number(text, &access->value))
 				refuse_usage(state,
-					     "'%s' is no value: write it like 0x1f or 31, in at most 64 bits.",
+					     "'%s' is no value: write it like 0x1f or 31, in at "
+					     "most 64 bits.",
 					     text);
 			access->have_value = true;
 		} else if (position == (access->write ? 3U : 2U)) {
@@ -239,15 +246,16 @@ static const struct argp read_argp = {
 	.options = read_options,
 	.parser = parse_option,
 	.args_doc = "ADDRESS REGISTER [WIDTH]",
-	.doc = "Read a register of a BAR (bar0+0x10) or of config space (config+0x04), WIDTH bytes wide: 1, "
-	       "2, 4 (if nothing is said) or 8.",
+	.doc = "Read a register of a BAR (bar0+0x10) or of config space (config+0x04), WIDTH bytes "
+	       "wide: 1, 2, 4 (if nothing is said) or 8.",
 };
 
 static const struct argp write_argp = {
 	.parser = parse_option,
 	.args_doc = "ADDRESS REGISTER VALUE [WIDTH]",
-	.doc = "Write a register of a BAR (bar0+0x10), or a field of config space that a driver may write "
-	       "(udrv(4) lists them), WIDTH bytes wide: 1, 2, 4 (if nothing is said) or 8.",
+	.doc = "Write a register of a BAR (bar0+0x10), or a field of config space that a driver "
+	       "may write (udrv(4) lists them), WIDTH bytes wide: 1, 2, 4 (if nothing is said) or "
+	       "8.",
 };
 
 static void print_value(const struct access *access, const struct reg *reg, uint64_t value)
@@ -265,7 +273,8 @@ static int read_config(const struct pci_entry *entry, const struct reg *reg, uns
 	int rc;
 
 	if (width == 8)
-		return refuse(STATUS_USAGE, "config is accessed by 1, 2 or 4 bytes: use a width of 4, twice.");
+		return refuse(STATUS_USAGE,
+			      "config is accessed by 1, 2 or 4 bytes: use a width of 4, twice.");
 	rc = check_alignment(reg, width);
 	if (rc)
 		return rc;
@@ -276,9 +285,8 @@ static int read_config(const struct pci_entry *entry, const struct reg *reg, uns
 	if (rc == -ERANGE)
 		return refuse_bounds(reg, width, length);
 	if (rc == -EACCES)
-		return refuse(STATUS_NOT_PERMITTED,
-			      "config space past its first 64 bytes is shown to root only: run it again with "
-			      "sudo.");
+		return refuse(STATUS_NOT_PERMITTED, "config space past its first 64 bytes is shown "
+						    "to root only: run it again with sudo.");
 	return rc ? refuse_access(rc, entry->brief, reg) : STATUS_OK;
 }
 

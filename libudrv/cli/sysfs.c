@@ -316,7 +316,8 @@ int sysfs_config_read(const struct pci_entry *entry, unsigned int offset, unsign
 	if (done < 0) {
 		rc = -errno;
 	} else if ((size_t)done != width) {
-		/* The file says how long config space is, and shows the first 64 bytes to everybody. */
+		/* The file says how long config space is, and shows the first 64 bytes to
+		 * everybody. */
 		rc = -EACCES;
 	} else {
 		*value = 0;
@@ -389,7 +390,8 @@ void sysfs_near(const struct udrv_address *address, char *text, size_t bytes)
 		if (nearest < 0)
 			break;
 		address_brief(&list[nearest], name);
-		snprintf(text + strlen(text), bytes - strlen(text), "%s%s", shown ? " or " : "", name);
+		snprintf(text + strlen(text), bytes - strlen(text), "%s%s", shown ? " or " : "",
+			 name);
 		list[nearest] = list[--count];
 	}
 	free(list);

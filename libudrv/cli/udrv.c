@@ -2,8 +2,8 @@
 /*
  * udrv.c - the command: its main, and the table of what it can do
  *
- * Owns the choice of the command and the help for all of them; each command parses its own arguments
- * and answers with its own exit status.
+ * Owns the choice of the command and the help for all of them; each command parses its own
+ * arguments and answers with its own exit status.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +38,8 @@ static void print_help(FILE *out)
 	for (i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n"
-	      "An ADDRESS is bus:slot.function, like 00:04.0; 'udrv COMMAND --help' says more, and so does "
-	      "udrv(1).\n"
+	      "An ADDRESS is bus:slot.function, like 00:04.0; 'udrv COMMAND --help' says more, and "
+	      "so does udrv(1).\n"
 	      "In five minutes: 'udrv list', 'sudo udrv bind ADDRESS', 'sudo udrv info ADDRESS'.\n",
 	      out);
 }
@@ -74,6 +74,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return finish(commands[i].run(argc - 1, argv + 1));
-	return refuse(STATUS_USAGE, "there is no command '%s': 'udrv help' lists those that there are.",
-		      argv[1]);
+	return refuse(STATUS_USAGE,
+		      "there is no command '%s': 'udrv help' lists those that there are.", argv[1]);
 }

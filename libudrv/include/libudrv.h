@@ -37,8 +37,8 @@ struct udrv;
  * @name: "00:04.0", "0000:00:04.0", "pci-00:04.0", or a path of a node
  * @device: where the new object goes
  *
- * Return: 0; -ENOENT no such node (the device is absent or not bound to udrv), -EBUSY somebody has it
- * open, -EACCES or -EPERM no right to it, -EINVAL the name is none.
+ * Return: 0; -ENOENT no such node (the device is absent or not bound to udrv), -EBUSY somebody has
+ * it open, -EACCES or -EPERM no right to it, -EINVAL the name is none.
  */
 int udrv_open(const char *name, struct udrv **device);
 
@@ -53,8 +53,8 @@ int udrv_open_fd(int fd, struct udrv **device);
  * udrv_close() - close the device: its DMA stops, its interrupts end, its memory is given back
  * @device: may be NULL
  *
- * Mappings made by udrv_bar_map() and udrv_dma_alloc() that were not undone keep the device open until
- * the process ends; undo them first.
+ * Mappings made by udrv_bar_map() and udrv_dma_alloc() that were not undone keep the device open
+ * until the process ends; undo them first.
  */
 void udrv_close(struct udrv *device);
 
@@ -64,7 +64,7 @@ int udrv_fd(const struct udrv *device);
 /** udrv_info() - what DEVICE_INFO said at open; valid until udrv_close() */
 const struct udrv_ioc_device_info *udrv_info(const struct udrv *device);
 
-/** udrv_bus_master() - allow or stop the device's DMA (DEVICE_BUS_MASTER); reset the device before on */
+/** udrv_bus_master() - allow or stop the device's DMA (DEVICE_BUS_MASTER); before on, reset it */
 int udrv_bus_master(struct udrv *device, bool enable);
 
 /** udrv_reset() - reset the function (DEVICE_RESET); bus mastering is off afterwards */
@@ -93,8 +93,7 @@ const struct udrv_ioc_region_info *udrv_region(const struct udrv *device, unsign
  * @device: the device
  * @bar: 0 to 5
  * @offset: first byte, a multiple of the page size
- * @length: bytes; 0 for all from @offset up to the end of the BAR (or up to the part that must not be
- *	mapped)
+ * @length: bytes; 0 for all from @offset up to the end of the BAR, or to what must not be mapped
  * @flags: UDRV_BAR_WC or 0
  * @registers: where the address goes; undo with udrv_bar_unmap()
  * @mapped: where the length that was mapped goes; may be NULL
@@ -109,7 +108,7 @@ int udrv_bar_map(struct udrv *device, unsigned int bar, uint64_t offset, size_t 
 int udrv_bar_unmap(struct udrv *device, void *registers, size_t mapped);
 
 /**
- * udrv_bar_read() - read one register by system call: works on port BARs, and beside the MSI-X table
+ * udrv_bar_read() - read one register by system call: on port BARs too, and beside the MSI-X table
  * @device: the device
  * @bar: 0 to 5
  * @offset: a multiple of @width
@@ -119,7 +118,7 @@ int udrv_bar_unmap(struct udrv *device, void *registers, size_t mapped);
 int udrv_bar_read(struct udrv *device, unsigned int bar, uint64_t offset, unsigned int width,
 		  uint64_t *value);
 
-/** udrv_bar_write() - write one register; see udrv_bar_read(). -EPERM: the MSI-X table is the kernel's */
+/** udrv_bar_write() - write one register; see udrv_bar_read(); -EPERM in the MSI-X table */
 int udrv_bar_write(struct udrv *device, unsigned int bar, uint64_t offset, unsigned int width,
 		   uint64_t value);
 
@@ -166,7 +165,7 @@ int udrv_irq_mask(struct udrv *device, unsigned int vector, unsigned int count);
 /** udrv_irq_unmask() - let them go, arm INTx (IRQ_UNMASK) */
 int udrv_irq_unmask(struct udrv *device, unsigned int vector, unsigned int count);
 
-/** udrv_irq_attach() - send a vector's interrupts to an eventfd, and to nothing else (IRQ_ATTACH) */
+/** udrv_irq_attach() - send a vector's interrupts to an eventfd and nothing else (IRQ_ATTACH) */
 int udrv_irq_attach(struct udrv *device, unsigned int vector, int eventfd);
 
 /** udrv_irq_detach() - back to read() and poll() (IRQ_DETACH) */
@@ -226,7 +225,8 @@ int udrv_prog_run(struct udrv *device, const struct udrv_prog_op *ops, unsigned 
 
 /* ---- dma ---------------------------------------------------------------------------------- */
 
-/** udrv_dma_set_mask() - say how many address bits the device has (DMA_MASK), before the first buffer */
+/** udrv_dma_set_mask() - how many address bits the device has (DMA_MASK), before the first buffer
+ */
 int udrv_dma_set_mask(struct udrv *device, unsigned int bits);
 
 /** struct udrv_dma - a consistent buffer, mapped into the process and reachable for the device */
@@ -263,15 +263,16 @@ int udrv_dma_unmap(struct udrv *device, uint32_t handle);
 int udrv_dma_sync_for_cpu(struct udrv *device, uint32_t handle, uint64_t offset, uint64_t length);
 
 /** udrv_dma_sync_for_device() - before the device looks at what the CPU changed */
-int udrv_dma_sync_for_device(struct udrv *device, uint32_t handle, uint64_t offset, uint64_t length);
+int udrv_dma_sync_for_device(struct udrv *device, uint32_t handle, uint64_t offset,
+			     uint64_t length);
 
 /* ---- registers and barriers --------------------------------------------------------------- */
 
 /*
- * udrv_readN() and udrv_writeN() are single accesses of N bits, never split, merged or moved against
- * each other by the compiler. A write is ordered after every earlier store of the CPU to ordinary
- * memory (so a descriptor is complete before its doorbell rings), a read before every later load.
- * Registers are little-endian, as PCI is; the values are the CPU's.
+ * udrv_readN() and udrv_writeN() are single accesses of N bits, never split, merged or moved
+ * against each other by the compiler. A write is ordered after every earlier store of the CPU to
+ * ordinary memory (so a descriptor is complete before its doorbell rings), a read before every
+ * later load. Registers are little-endian, as PCI is; the values are the CPU's.
  */
 #if defined(__x86_64__) || defined(__i386__)
 /* Uncached accesses are strongly ordered here; only the compiler must be held. */
@@ -304,18 +305,18 @@ static inline void udrv_write8(volatile void *reg, uint8_t value)
 	*(volatile uint8_t *)reg = value;
 }
 
-#define UDRV_ACCESSORS(bits)                                                                      \
-	static inline uint##bits##_t udrv_read##bits(const volatile void *reg)                    \
-	{                                                                                         \
-		uint##bits##_t value = UDRV_LE(bits, *(const volatile uint##bits##_t *)reg);      \
-                                                                                                  \
-		udrv_rmb();                                                                       \
-		return value;                                                                     \
-	}                                                                                         \
-	static inline void udrv_write##bits(volatile void *reg, uint##bits##_t value)             \
-	{                                                                                         \
-		udrv_wmb();                                                                       \
-		*(volatile uint##bits##_t *)reg = UDRV_LE(bits, value);                           \
+#define UDRV_ACCESSORS(bits)                                                                 \
+	static inline uint##bits##_t udrv_read##bits(const volatile void *reg)               \
+	{                                                                                    \
+		uint##bits##_t value = UDRV_LE(bits, *(const volatile uint##bits##_t *)reg); \
+                                                                                             \
+		udrv_rmb();                                                                  \
+		return value;                                                                \
+	}                                                                                    \
+	static inline void udrv_write##bits(volatile void *reg, uint##bits##_t value)        \
+	{                                                                                    \
+		udrv_wmb();                                                                  \
+		*(volatile uint##bits##_t *)reg = UDRV_LE(bits, value);                      \
 	}
 
 UDRV_ACCESSORS(16)

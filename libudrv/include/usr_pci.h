@@ -2,8 +2,8 @@
 /*
  * usr_pci.h - the interface of the 2004 proposal, over libudrv
  *
- * Two calls are enough for a whole driver: open a device, and set up its DMA. The descriptor is that
- * of the device node, so read() waits for an interrupt, mmap() maps a BAR (offsets from
+ * Two calls are enough for a whole driver: open a device, and set up its DMA. The descriptor is
+ * that of the device node, so read() waits for an interrupt, mmap() maps a BAR (offsets from
  * UDRV_IOC_REGION_INFO), and close() ends it all. Use <libudrv.h> for anything new.
  *
  * Results are 0 or a descriptor, and -1 with errno set, as the proposal had it.
@@ -27,8 +27,8 @@ struct mapping_segment {
 /* commands of usr_pci_map() */
 #define USR_ALLOC_CONSISTENT 1 /* in: size; out: virtaddr, size, dma_addr, handle */
 #define USR_FREE_CONSISTENT 2  /* in: virtaddr, size, handle, as returned */
-#define USR_MAP 3	       /* in: virtaddr, size, direction, sglist, nents; out: nents, dma_addr, handle */
-#define USR_UNMAP 4	       /* in: handle */
+#define USR_MAP 3   /* in: virtaddr, size, direction, sglist, nents; out: nents, dma_addr, handle */
+#define USR_UNMAP 4 /* in: handle */
 
 /* directions of USR_MAP */
 #define USR_DMA_TODEVICE 1

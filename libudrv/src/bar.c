@@ -2,12 +2,12 @@
 /*
  * bar.c - registers: mapped, or one at a time by system call
  *
- * Owns the arithmetic between a BAR and the descriptor's file offsets. Does not own the accessors of
- * mapped registers, which are inline in libudrv.h.
+ * Owns the arithmetic between a BAR and the descriptor's file offsets. Does not own the accessors
+ * of mapped registers, which are inline in libudrv.h.
  *
  * The hard part: all regions lie in one file, so an offset past the end of a BAR would be another
- * region's register. Every range is checked against the BAR by subtraction, which cannot wrap, before
- * it becomes a file offset.
+ * region's register. Every range is checked against the BAR by subtraction, which cannot wrap,
+ * before it becomes a file offset.
  */
 #include <errno.h>
 #include <sys/mman.h>

@@ -51,7 +51,8 @@ int udrv_address_parse(const char *text, struct udrv_address *address)
 	if (strncmp(text, "pci-", 4) == 0)
 		text += 4;
 
-	/* [domain:]bus:slot.function; only the first of three fields, the domain, is longer than two. */
+	/* [domain:]bus:slot.function; only the first of three fields, the domain, is longer than
+	 * two. */
 	for (;;) {
 		end = parse_hex(text, 8, &field[n]);
 		if (!end || (n > 0 && end - text > 2))
@@ -225,45 +226,50 @@ const char *udrv_strerror(int error)
 	case ENOENT:
 		return "no such node or handle: bind the device with 'udrv bind', see 'udrv list'";
 	case EBUSY:
-		return "in use: 'udrv list' shows by whom; end that process, or free what is set up, first";
+		return "in use: 'udrv list' shows by whom; end that process, or free what is set "
+		       "up, first";
 	case EACCES:
-		return "the node's permissions do not admit this user: run as root, or change its group";
+		return "the node's permissions do not admit this user: run as root, or change its "
+		       "group";
 	case EPERM:
-		return "not permitted: opening needs CAP_SYS_RAWIO (run as root); of config space only the "
-		       "fields that udrv(4) lists can be written, of the MSI-X table none";
+		return "not permitted: opening needs CAP_SYS_RAWIO (run as root); of config space "
+		       "only the fields that udrv(4) lists can be written, of the MSI-X table none";
 	case EINVAL:
-		return "a value out of range, misaligned or unknown: compare with <udrv/udrv.h>; MSI and "
-		       "MSI-X need bus mastering on first";
+		return "a value out of range, misaligned or unknown: compare with <udrv/udrv.h>; "
+		       "MSI and MSI-X need bus mastering on first";
 	case ENODEV:
 	case ENXIO:
-		return "the device is gone, or was taken away: close it, and open it again when it is back";
+		return "the device is gone, or was taken away: close it, and open it again when it "
+		       "is back";
 	case ENOTTY:
-		return "not a node of udrv, or a call that this kernel's udrv does not have: check the path, "
-		       "and the feature bits in DEVICE_INFO";
+		return "not a node of udrv, or a call that this kernel's udrv does not have: check "
+		       "the path, and the feature bits in DEVICE_INFO";
 	case EOPNOTSUPP:
 		return "this device cannot do it: 'udrv info' shows what it can";
 	case ENOSPC:
-		return "too short or too few: make the segment list as long as it says, or ask for fewer "
-		       "vectors or buffers";
+		return "too short or too few: make the segment list as long as it says, or ask for "
+		       "fewer vectors or buffers";
 	case ENOMEM:
-		return "out of memory or over its limit: raise RLIMIT_MEMLOCK (ulimit -l), or use less";
+		return "out of memory or over its limit: raise RLIMIT_MEMLOCK (ulimit -l), or use "
+		       "less";
 	case EAGAIN:
 		return "not now: the device or the interrupt is not ready, try again";
 	case EINTR:
 		return "a signal arrived first: call again, unless the signal meant to stop";
 	case EFAULT:
-		return "memory that was passed is not accessible, or is not ordinary memory: check the "
-		       "address and the length";
+		return "memory that was passed is not accessible, or is not ordinary memory: check "
+		       "the address and the length";
 	case E2BIG:
-		return "this program is newer than the kernel's udrv and uses what that does not know: "
-		       "update the module";
+		return "this program is newer than the kernel's udrv and uses what that does not "
+		       "know: update the module";
 	case EBADF:
 		return "the descriptor is not open: check that nothing has closed it";
 	case EMFILE:
 	case ENFILE:
 		return "too many open files: close some, or raise RLIMIT_NOFILE (ulimit -n)";
 	case EIO:
-		return "the device did not answer as a register access should: check its power and its link";
+		return "the device did not answer as a register access should: check its power and "
+		       "its link";
 	default:
 		return "an error that libudrv has no words for: see errno(3) for its number";
 	}

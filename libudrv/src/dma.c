@@ -2,11 +2,11 @@
 /*
  * dma.c - memory that the device reaches: consistent buffers and streaming mappings
  *
- * Owns the pair of call and mmap() that makes a consistent buffer, in a form that needs no more than
- * a descriptor, because usr_pci.c has no more.
+ * Owns the pair of call and mmap() that makes a consistent buffer, in a form that needs no more
+ * than a descriptor, because usr_pci.c has no more.
  *
- * The hard part: the mmap() of a buffer can fail after the kernel has made it; it is given back then,
- * and what the caller sees is the mmap()'s error.
+ * The hard part: the mmap() of a buffer can fail after the kernel has made it; it is given back
+ * then, and what the caller sees is the mmap()'s error.
  */
 #include <errno.h>
 #include <stdint.h>

@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The library is compiled with hidden visibility; what the public headers declare is the exception. */
+/* The library is compiled with hidden visibility; what the public headers declare is the exception.
+ */
 #pragma GCC visibility push(default)
 #include <libudrv.h>
 #include <usr_pci.h>

@@ -31,7 +31,8 @@ static int records_of(ssize_t done)
 {
 	if (done < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	/* A read that returns at all has at least one record; the end of the file is the device's. */
+	/* A read that returns at all has at least one record; the end of the file is the device's.
+	 */
 	if (done == 0)
 		return -ENODEV;
 	return (int)((size_t)done / sizeof(struct udrv_irq_record));

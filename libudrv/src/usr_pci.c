@@ -14,13 +14,15 @@
 /* The kernel fills the caller's list in place. */
 _Static_assert(sizeof(struct mapping_segment) == sizeof(struct udrv_dma_segment), "same piece");
 _Static_assert(offsetof(struct mapping_segment, dma_addr) ==
-	       offsetof(struct udrv_dma_segment, iova), "same address");
-_Static_assert(offsetof(struct mapping_segment, size) ==
-	       offsetof(struct udrv_dma_segment, length), "same length");
+		       offsetof(struct udrv_dma_segment, iova),
+	       "same address");
+_Static_assert(offsetof(struct mapping_segment, size) == offsetof(struct udrv_dma_segment, length),
+	       "same length");
 
 _Static_assert(USR_DMA_TODEVICE == UDRV_DMA_TO_DEVICE &&
-	       USR_DMA_FROMDEVICE == UDRV_DMA_FROM_DEVICE &&
-	       USR_DMA_BIDIRECTIONAL == UDRV_DMA_BIDIRECTIONAL, "same directions");
+		       USR_DMA_FROMDEVICE == UDRV_DMA_FROM_DEVICE &&
+		       USR_DMA_BIDIRECTIONAL == UDRV_DMA_BIDIRECTIONAL,
+	       "same directions");
 
 static int alloc_consistent(int fd, struct mapping_info *info)
 {

@@ -69,9 +69,11 @@ static void maps_refused(void **state)
 	assert_int_equal(udrv_bar_map(device, ~0U, 0, 0, 0, &registers, &mapped), -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 0, 1, 0, 0, &registers, &mapped), -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 0, 0x100000, 0, 0, &registers, &mapped), -EINVAL);
-	assert_int_equal(udrv_bar_map(device, 0, ~UINT64_C(0xfff), 0, 0, &registers, &mapped), -EINVAL);
+	assert_int_equal(udrv_bar_map(device, 0, ~UINT64_C(0xfff), 0, 0, &registers, &mapped),
+			 -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 0, 0, 0x100001, 0, &registers, &mapped), -EINVAL);
-	assert_int_equal(udrv_bar_map(device, 0, 0x1000, SIZE_MAX, 0, &registers, &mapped), -EINVAL);
+	assert_int_equal(udrv_bar_map(device, 0, 0x1000, SIZE_MAX, 0, &registers, &mapped),
+			 -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 0, 0, 0, 2, &registers, &mapped), -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 0, 0, 0, 0, NULL, &mapped), -EINVAL);
 	assert_int_equal(udrv_bar_map(device, 1, 0, 0, 0, &registers, &mapped), -EOPNOTSUPP);
@@ -212,7 +214,8 @@ static void accessors(void **state)
 	udrv_write16(&reg.bytes[2], 0xaabb);
 	udrv_write32(&reg.bytes[4], 0x11223344);
 	udrv_wc_flush();
-	assert_memory_equal(reg.bytes, ((uint8_t[]){ 0xff, 2, 0xbb, 0xaa, 0x44, 0x33, 0x22, 0x11 }), 8);
+	assert_memory_equal(reg.bytes, ((uint8_t[]){ 0xff, 2, 0xbb, 0xaa, 0x44, 0x33, 0x22, 0x11 }),
+			    8);
 	udrv_write64(&reg, 0x0102030405060708);
 	assert_int_equal(reg.bytes[0], 8);
 }

@@ -2,8 +2,8 @@
 /*
  * danger_test.c - would the system miss the device? Every stack of block and network devices
  *
- * Each test asks for the device behind, and for its neighbour, which nobody would miss. (Swap is asked
- * for in a guest, test/vm/cli.sh: it needs a block device's node.)
+ * Each test asks for the device behind, and for its neighbour, which nobody would miss. (Swap is
+ * asked for in a guest, test/vm/cli.sh: it needs a block device's node.)
  */
 #include <string.h>
 
@@ -112,7 +112,8 @@ static void nvme_multipath(void **state)
 	(void)state;
 	tree_directory("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p2");
 	tree_link("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0", DISK);
-	tree_link("sys/dev/block/259:8", "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p2");
+	tree_link("sys/dev/block/259:8",
+		  "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p2");
 	mounted("23 1 259:8 / /srv rw - xfs /dev/nvme0n1p2 rw");
 	assert_true(danger(2));
 	assert_false(danger(4));
@@ -132,9 +133,11 @@ static void route(const char *interface, const char *destination, const char *ma
 {
 	char file[512];
 
-	snprintf(file, sizeof(file),
-		 "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-		 "%s\t%s\t0100000A\t0003\t0\t0\t0\t%s\t0\t0\t0\n", interface, destination, mask);
+	snprintf(
+		file, sizeof(file),
+		"Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+		"%s\t%s\t0100000A\t0003\t0\t0\t0\t%s\t0\t0\t0\n",
+		interface, destination, mask);
 	tree_file("proc/net/route", file);
 }
 
@@ -163,16 +166,17 @@ static void route_through_a_stack(void **state)
 	assert_false(danger(4));
 }
 
-#define V6(destination, length, interface)                                                        \
-	destination " " length " 00000000000000000000000000000000 00 "                            \
-		    "fe800000000000000000000000000001 00000400 00000001 00000000 00000003 " interface "\n"
+#define V6(destination, length, interface)                                         \
+	destination " " length " 00000000000000000000000000000000 00 "             \
+		    "fe800000000000000000000000000001 00000400 00000001 00000000 " \
+		    "00000003 " interface "\n"
 #define V6_ANY "00000000000000000000000000000000"
 
 static void default_route_of_ipv6(void **state)
 {
 	(void)state;
 	tree_file("proc/net/ipv6_route", V6("fd000000000000000000000000000000", "08", "    eth0")
-		  V6(V6_ANY, "00", "      lo"));
+						 V6(V6_ANY, "00", "      lo"));
 	assert_false(danger(3));
 	tree_file("proc/net/ipv6_route", V6(V6_ANY, "40", "    eth0"));
 	assert_false(danger(3));

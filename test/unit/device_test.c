@@ -40,10 +40,34 @@ static void names_that_are_addresses(void **state)
 static void names_that_are_not(void **state)
 {
 	static const char *const bad[] = {
-		"", "4", "04.0", "00:04", "00:04.", "00:04.8", "00:04.00", "00:04.0 ", " 00:04.0",
-		"00:20.0", "100:04.0", "00:004.0", "000:04.0", "0000:000:04.0", "0:0:0:4.0", ":04.0",
-		"00:.0", "00:04:0", "00.04.0", "pci-", "pci-pci-00:04.0", "g0:04.0", "00:04.0\n",
-		"123456789:00:04.0", "-1:04.0", "0x00:04.0", "::04.0", "00::04.0",
+		"",
+		"4",
+		"04.0",
+		"00:04",
+		"00:04.",
+		"00:04.8",
+		"00:04.00",
+		"00:04.0 ",
+		" 00:04.0",
+		"00:20.0",
+		"100:04.0",
+		"00:004.0",
+		"000:04.0",
+		"0000:000:04.0",
+		"0:0:0:4.0",
+		":04.0",
+		"00:.0",
+		"00:04:0",
+		"00.04.0",
+		"pci-",
+		"pci-pci-00:04.0",
+		"g0:04.0",
+		"00:04.0\n",
+		"123456789:00:04.0",
+		"-1:04.0",
+		"0x00:04.0",
+		"::04.0",
+		"00::04.0",
 	};
 	struct udrv_address address;
 	struct udrv *device = NULL;
@@ -198,8 +222,9 @@ static void master_and_reset(void **state)
 /* Each errno that udrv(4) documents has a sentence of its own, and each other one has some. */
 static void sentences(void **state)
 {
-	static const int documented[] = { ENOENT, EBUSY, EACCES, EINVAL, ENODEV, ENOTTY, EOPNOTSUPP,
-					  ENOSPC, ENOMEM, EAGAIN, EINTR, EFAULT, E2BIG, EBADF, EPERM };
+	static const int documented[] = { ENOENT, EBUSY,      EACCES, EINVAL, ENODEV,
+					  ENOTTY, EOPNOTSUPP, ENOSPC, ENOMEM, EAGAIN,
+					  EINTR,  EFAULT,     E2BIG,  EBADF,  EPERM };
 	const char *unknown = udrv_strerror(-4000);
 	size_t i, j;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* dma_test.c - buffers and mappings, by libudrv.h and by usr_pci.h; nothing leaks when half of it fails */
+/* dma_test.c - buffers and mappings, by libudrv.h and by usr_pci.h; nothing leaks when half of it
+ * fails */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,8 +86,9 @@ static void mapping(void **state)
 
 	(void)state;
 	fake.segments = 3;
-	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), UDRV_DMA_TO_DEVICE, segments, &count,
-				      &handle), 0);
+	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), UDRV_DMA_TO_DEVICE, segments,
+				      &count, &handle),
+			 0);
 	assert_int_equal(fake.argument.map.user_addr, (uintptr_t)memory);
 	assert_int_equal(fake.argument.map.length, sizeof(memory));
 	assert_int_equal(fake.argument.map.direction, UDRV_DMA_TO_DEVICE);
@@ -122,12 +124,14 @@ static void mapping_refused(void **state)
 
 	(void)state;
 	fake.segments = 5;
-	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), 1, segments, &count, &handle), -ENOSPC);
+	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), 1, segments, &count, &handle),
+			 -ENOSPC);
 	assert_int_equal(count, 5);
 	assert_int_equal(handle, 77);
 	count = 2;
 	fake_fail(FAKE_IOCTL, EFAULT, 0, 1);
-	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), 1, segments, &count, &handle), -EFAULT);
+	assert_int_equal(udrv_dma_map(device, memory, sizeof(memory), 1, segments, &count, &handle),
+			 -EFAULT);
 	assert_int_equal(count, 2);
 	assert_int_equal(handle, 77);
 	fake_fail(FAKE_IOCTL, ENOENT, 0, 1);

@@ -3,8 +3,8 @@
  * fake.c - the system calls under libudrv, as far as one node answers them
  *
  * The node is modelled on QEMU's edu, with a port BAR and one with an MSI-X table besides. The hard
- * part is to check as the kernel does what a library could get wrong: that each struct says its size,
- * that reserved fields and unused outputs come in as zero.
+ * part is to check as the kernel does what a library could get wrong: that each struct says its
+ * size, that reserved fields and unused outputs come in as zero.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -194,7 +194,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 	if (request == UDRV_IOC_DEVICE_INFO || request == UDRV_IOC_REGION_INFO) {
 		if (fails(FAKE_IOCTL))
 			return -1;
-		return request == UDRV_IOC_DEVICE_INFO ? device_info(argument) : region_info(argument);
+		return request == UDRV_IOC_DEVICE_INFO ? device_info(argument)
+						       : region_info(argument);
 	}
 	fake.request = request;
 	assert_int_equal(head[0], size_of(request));

@@ -2,9 +2,9 @@
 /*
  * fake.h - a node that is none: the system calls under libudrv, replaced by the linker (--wrap)
  *
- * Owns what a test sees of them: how often each was made, with what, and the failures that it orders.
- * Only FAKE_FD is answered here; every other descriptor goes to the system. There is one node, as
- * there is one system; fake_reset() before each test makes it new.
+ * Owns what a test sees of them: how often each was made, with what, and the failures that it
+ * orders. Only FAKE_FD is answered here; every other descriptor goes to the system. There is one
+ * node, as there is one system; fake_reset() before each test makes it new.
  */
 #ifndef FAKE_H
 #define FAKE_H
@@ -71,12 +71,12 @@ struct fake {
 	int timeout_ms;
 
 	/* what is answered */
-	uint64_t value;		   /* of registers */
-	unsigned int records;	   /* pending interrupts */
-	bool records_after_poll;   /* they come while poll() waits */
-	unsigned int short_by;	   /* pread and pwrite do less by this */
-	unsigned int segments;	   /* that a DMA_MAP needs */
-	int64_t now_ns;		   /* poll() with nothing to see moves it on */
+	uint64_t value;		 /* of registers */
+	unsigned int records;	 /* pending interrupts */
+	bool records_after_poll; /* they come while poll() waits */
+	unsigned int short_by;	 /* pread and pwrite do less by this */
+	unsigned int segments;	 /* that a DMA_MAP needs */
+	int64_t now_ns;		 /* poll() with nothing to see moves it on */
 };
 
 extern struct fake fake;
@@ -90,7 +90,8 @@ void fake_fail(enum fake_call call, int error, unsigned int skip, unsigned int t
 struct udrv *fake_open(void);
 
 /* TAP, unless the caller chose otherwise. */
-#define RUN(tests) (setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0), cmocka_run_group_tests(tests, NULL, NULL))
+#define RUN(tests) \
+	(setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 0), cmocka_run_group_tests(tests, NULL, NULL))
 #define TEST(function) cmocka_unit_test_setup(function, fake_reset)
 
 #endif /* FAKE_H */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* register_test.c - registers and numbers as the command line writes them, and what is said to wrong ones */
+/* register_test.c - registers and numbers as the command line writes them, and what is said to
+ * wrong ones */
 #include <errno.h>
 #include <string.h>
 
@@ -13,11 +14,17 @@ static void numbers(void **state)
 		const char *text;
 		uint64_t value;
 	} good[] = {
-		{ "0", 0 }, { "42", 42 }, { "010", 10 }, { "0x10", 16 }, { "0XaB", 0xab },
-		{ "18446744073709551615", UINT64_MAX }, { "0xffffffffffffffff", UINT64_MAX },
+		{ "0", 0 },
+		{ "42", 42 },
+		{ "010", 10 },
+		{ "0x10", 16 },
+		{ "0XaB", 0xab },
+		{ "18446744073709551615", UINT64_MAX },
+		{ "0xffffffffffffffff", UINT64_MAX },
 		{ "0x0000000000000000000001", 1 },
 	};
-	static const char *const bad[] = { "", " 1", "1 ", "-1", "+1", "0x", "x10", "1x", "0xg", "1.5", "ff" };
+	static const char *const bad[] = { "",	  " 1", "1 ",  "-1",  "+1", "0x",
+					   "x10", "1x", "0xg", "1.5", "ff" };
 	uint64_t value;
 	size_t i;
 
@@ -53,8 +60,10 @@ static void registers(void **state)
 		{ "bar1+0xffffffffffffffff", 1, UINT64_MAX, "bar1" },
 	};
 	static const char *const bad[] = {
-		"", "+", "bar", "bar+4", "bar6", "bar-1", "bar00", "bar0+", "bar0+x", "bar0+ 4", "bar0-4", "bar0 +4",
-		"bar0++4", "bar0+4+4", "conf", "configs", "config+", "0x10", "rom", "bar0+0x10000000000000000",
+		"",	   "+",	      "bar",	 "bar+4",    "bar6",
+		"bar-1",   "bar00",   "bar0+",	 "bar0+x",   "bar0+ 4",
+		"bar0-4",  "bar0 +4", "bar0++4", "bar0+4+4", "conf",
+		"configs", "config+", "0x10",	 "rom",	     "bar0+0x10000000000000000",
 	};
 	struct reg reg;
 	size_t i;
@@ -97,25 +106,33 @@ static void checks(void **state)
 	assert_int_equal(checked(device, "config+0xfc", 4), STATUS_OK);
 	assert_string_equal(tree_refusal, "");
 	refused(device, "bar3", 4,
-		"00:04.0 has no bar3: it has bar0, bar1, bar2, bar4 ('udrv info 00:04.0' shows them).");
+		"00:04.0 has no bar3: it has bar0, bar1, bar2, bar4 ('udrv info 00:04.0' shows "
+		"them).");
 	refused(device, "bar0+0x3", 4,
-		"bar0+0x3 is not a multiple of the width, 4 bytes: use bar0+0x0, or another width.");
+		"bar0+0x3 is not a multiple of the width, 4 bytes: use bar0+0x0, or another "
+		"width.");
 	refused(device, "bar0+0x100000", 4,
-		"bar0+0x100000 is out of bounds: bar0 has 0x100000 bytes, the last 4-byte register is bar0+0xffffc.");
+		"bar0+0x100000 is out of bounds: bar0 has 0x100000 bytes, the last 4-byte register "
+		"is bar0+0xffffc.");
 	refused(device, "bar0+0xfffffffffffffffc", 4,
-		"bar0+0xfffffffffffffffc is out of bounds: bar0 has 0x100000 bytes, the last 4-byte register is "
+		"bar0+0xfffffffffffffffc is out of bounds: bar0 has 0x100000 bytes, the last "
+		"4-byte register is "
 		"bar0+0xffffc.");
 	refused(device, "bar1+0x10", 2,
-		"bar1+0x10 is out of bounds: bar1 has 0x10 bytes, the last 2-byte register is bar1+0xe.");
+		"bar1+0x10 is out of bounds: bar1 has 0x10 bytes, the last 2-byte register is "
+		"bar1+0xe.");
 	refused(device, "bar1", 8, "bar1 is accessed by 1, 2 or 4 bytes: use a width of 4, twice.");
-	refused(device, "config", 8, "config is accessed by 1, 2 or 4 bytes: use a width of 4, twice.");
+	refused(device, "config", 8,
+		"config is accessed by 1, 2 or 4 bytes: use a width of 4, twice.");
 	refused(device, "config+256", 1,
-		"config+0x100 is out of bounds: config has 0x100 bytes, the last 1-byte register is config+0xff.");
+		"config+0x100 is out of bounds: config has 0x100 bytes, the last 1-byte register "
+		"is config+0xff.");
 	udrv_close(device);
 
 	memset(fake.region, 0, sizeof(fake.region[0]) * 6);
 	device = fake_open();
-	refused(device, "bar0", 4, "00:04.0 has no bar0: it has no BAR at all ('udrv info 00:04.0' shows them).");
+	refused(device, "bar0", 4,
+		"00:04.0 has no bar0: it has no BAR at all ('udrv info 00:04.0' shows them).");
 	udrv_close(device);
 }
 
@@ -135,23 +152,25 @@ static void reads_and_writes(void **state)
 	assert_int_equal(register_write(device, "00:04.0", &reg, 8, UINT64_MAX), STATUS_OK);
 	assert_true(fake.written == UINT64_MAX);
 	assert_int_equal(register_write(device, "00:04.0", &reg, 1, 0x100), STATUS_USAGE);
-	assert_string_equal(tree_refusal, "0x100 does not fit into a width of 1: use a greater one.");
-	assert_int_equal(register_write(device, "00:04.0", &reg, 4, UINT64_C(1) << 32), STATUS_USAGE);
+	assert_string_equal(tree_refusal,
+			    "0x100 does not fit into a width of 1: use a greater one.");
+	assert_int_equal(register_write(device, "00:04.0", &reg, 4, UINT64_C(1) << 32),
+			 STATUS_USAGE);
 	assert_int_equal(fake.count[FAKE_PWRITE], 2);
 
 	fake_fail(FAKE_PWRITE, EPERM, 0, 1);
 	assert_int_equal(register_write(device, "00:04.0", &reg, 4, 0), STATUS_FAILED);
-	assert_string_equal(tree_refusal,
-			    "bar0+0x8 of 00:04.0 is the MSI-X table's, which the kernel writes: 'udrv irq' sets vectors "
-			    "up.");
+	assert_string_equal(tree_refusal, "bar0+0x8 of 00:04.0 is the MSI-X table's, which the "
+					  "kernel writes: 'udrv irq' sets vectors "
+					  "up.");
 	parse_register("config+0x4", &reg);
 	assert_int_equal(register_read(device, "00:04.0", &reg, 2, &value), STATUS_OK);
 	assert_int_equal(value, 0x0708);
 	fake_fail(FAKE_PWRITE, EPERM, 0, 1);
 	assert_int_equal(register_write(device, "00:04.0", &reg, 4, 0), STATUS_FAILED);
-	assert_string_equal(tree_refusal,
-			    "config+0x4 of 00:04.0 has no bit that a driver may write: udrv(4) lists those that it "
-			    "may.");
+	assert_string_equal(tree_refusal, "config+0x4 of 00:04.0 has no bit that a driver may "
+					  "write: udrv(4) lists those that it "
+					  "may.");
 	fake_fail(FAKE_PREAD, ENODEV, 0, 1);
 	assert_int_equal(register_read(device, "00:04.0", &reg, 2, &value), STATUS_FAILED);
 	assert_non_null(strstr(tree_refusal, "config+0x4 of 00:04.0: the device is gone"));

@@ -83,7 +83,7 @@ static void capabilities(void **state)
 	entry = load_with(config, 256);
 	assert_int_equal(entry.msi, 0);
 	config[0x06] = 0x10;
-	config[0x41] = 0x53;	    /* the two lowest bits are reserved */
+	config[0x41] = 0x53;	      /* the two lowest bits are reserved */
 	config[0x42] = 0x80 | 3 << 1; /* 64 bits, 8 vectors */
 	config[0x50] = 0x11;
 	config[0x52] = 0x7f; /* a table of 128 */
@@ -215,17 +215,21 @@ static void refusals(void **state)
 	tree_device("0000:00:03.0", "e1000");
 	assert_int_equal(parse_address("nonsense", &address), STATUS_USAGE);
 	assert_non_null(strstr(tree_refusal, "'nonsense' is no PCI address"));
-	assert_int_equal(require_entry(&(struct udrv_address){ 0, 0, 4, 0 }, &entry), STATUS_NO_DEVICE);
+	assert_int_equal(require_entry(&(struct udrv_address){ 0, 0, 4, 0 }, &entry),
+			 STATUS_NO_DEVICE);
 	assert_non_null(strstr(tree_refusal, "did you mean 00:03.0 or 00:02.0?"));
-	assert_int_equal(require_entry(&(struct udrv_address){ 9, 9, 9, 1 }, &entry), STATUS_NO_DEVICE);
+	assert_int_equal(require_entry(&(struct udrv_address){ 9, 9, 9, 1 }, &entry),
+			 STATUS_NO_DEVICE);
 	assert_null(strstr(tree_refusal, "did you mean"));
 
 	fake_fail(FAKE_OPEN, ENOENT, 0, 3);
 	assert_int_equal(open_device(&slot2, &device), STATUS_NO_MODULE);
 	tree_directory("sys/bus/pci/drivers/udrv");
 	assert_int_equal(open_device(&slot2, &device), STATUS_NOT_BOUND);
-	assert_non_null(strstr(tree_refusal, "00:02.0 is not bound to udrv: 'sudo udrv bind 00:02.0'"));
-	assert_int_equal(open_device(&(struct udrv_address){ 0, 0, 3, 0 }, &device), STATUS_NOT_BOUND);
+	assert_non_null(
+		strstr(tree_refusal, "00:02.0 is not bound to udrv: 'sudo udrv bind 00:02.0'"));
+	assert_int_equal(open_device(&(struct udrv_address){ 0, 0, 3, 0 }, &device),
+			 STATUS_NOT_BOUND);
 	assert_non_null(strstr(tree_refusal, "its driver is e1000"));
 
 	tree_link(TREE_DEVICE "0000:00:02.0/driver", "sys/bus/pci/drivers/udrv");
@@ -238,7 +242,8 @@ static void refusals(void **state)
 	tree_file("sys/class/udrv/pci-00:02.0/owner", "12\n");
 	tree_file("proc/12/comm", "edu\n");
 	assert_int_equal(open_device(&slot2, &device), STATUS_BUSY);
-	assert_non_null(strstr(tree_refusal, "in use by edu (pid 12): end that process first (kill 12)"));
+	assert_non_null(
+		strstr(tree_refusal, "in use by edu (pid 12): end that process first (kill 12)"));
 	fake_fail(FAKE_OPEN, EPERM, 0, 1);
 	assert_int_equal(open_device(&slot2, &device), STATUS_NOT_PERMITTED);
 	fake_fail(FAKE_OPEN, EACCES, 0, 1);

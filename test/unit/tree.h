@@ -2,8 +2,8 @@
 /*
  * tree.h - a /sys and a /proc of the test's own
  *
- * The command's files are compiled with CLI_SYS and CLI_PROC as "sys" and "proc", relative paths, and
- * each test runs in a new directory. So what a machine looks like is written down in the test.
+ * The command's files are compiled with CLI_SYS and CLI_PROC as "sys" and "proc", relative paths,
+ * and each test runs in a new directory. So what a machine looks like is written down in the test.
  */
 #ifndef TREE_H
 #define TREE_H

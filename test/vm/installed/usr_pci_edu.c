@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * usr_pci_edu.c - a driver against usr_pci.h: consistent and streaming DMA, both ways, on QEMU's edu
+ * usr_pci_edu.c - a driver against usr_pci.h: consistent and streaming DMA, both ways, on QEMU's
+ * edu
  *
- * Of the library it uses the two calls of 2004 and no other; read(), mmap() and ioctl() do the rest. Built
- * from what is installed. Prints TAP; data is compared byte for byte. Registers: QEMU, docs/specs/edu.rst.
+ * Of the library it uses the two calls of 2004 and no other; read(), mmap() and ioctl() do the
+ * rest. Built from what is installed. Prints TAP; data is compared byte for byte. Registers: QEMU,
+ * docs/specs/edu.rst.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -54,7 +56,8 @@ static void put(unsigned int reg, uint64_t value)
 }
 
 /* One transfer of the device's engine, awaited by a bare read(). */
-static int transfer(int fd, uint64_t source, uint64_t destination, size_t count, unsigned int command)
+static int transfer(int fd, uint64_t source, uint64_t destination, size_t count,
+		    unsigned int command)
 {
 	struct udrv_irq_record record;
 	uint32_t status;
@@ -79,8 +82,9 @@ static int transfer_list(int fd, const struct mapping_info *info, int to_memory)
 	for (i = 0; i < info->nents; i++) {
 		const struct mapping_segment *piece = &info->sglist[i];
 
-		if (!(to_memory ? transfer(fd, EDU_BUFFER + done, piece->dma_addr, piece->size, EDU_DMA_TO_MEMORY) :
-				  transfer(fd, piece->dma_addr, EDU_BUFFER + done, piece->size, 0)))
+		if (!(to_memory ? transfer(fd, EDU_BUFFER + done, piece->dma_addr, piece->size,
+					   EDU_DMA_TO_MEMORY)
+				: transfer(fd, piece->dma_addr, EDU_BUFFER + done, piece->size, 0)))
 			return 0;
 		done += piece->size;
 	}
@@ -92,9 +96,11 @@ static int map_registers(int fd)
 	struct udrv_ioc_region_info region = { .size = sizeof(region), .index = UDRV_REGION_BAR0 };
 	struct udrv_ioc_device_bus_master master = { .size = sizeof(master), .enable = 1 };
 
-	if (ioctl(fd, UDRV_IOC_REGION_INFO, &region) || ioctl(fd, UDRV_IOC_DEVICE_BUS_MASTER, &master))
+	if (ioctl(fd, UDRV_IOC_REGION_INFO, &region) ||
+	    ioctl(fd, UDRV_IOC_DEVICE_BUS_MASTER, &master))
 		return 0;
-	regs = mmap(NULL, region.length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)region.offset);
+	regs = mmap(NULL, region.length, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    (off_t)region.offset);
 	return regs != MAP_FAILED;
 }
 
@@ -109,7 +115,8 @@ static void consistent(int fd)
 	memory = info.virtaddr;
 	for (i = 0; i < sizeof(pattern); i++)
 		memory[i] = pattern[i] = (uint8_t)rand();
-	ok(transfer(fd, info.dma_addr, EDU_BUFFER, sizeof(pattern), 0), "the device reads the buffer");
+	ok(transfer(fd, info.dma_addr, EDU_BUFFER, sizeof(pattern), 0),
+	   "the device reads the buffer");
 	ok(transfer(fd, EDU_BUFFER, info.dma_addr + 2048, sizeof(pattern), EDU_DMA_TO_MEMORY),
 	   "the device writes the buffer");
 	ok(memcmp(memory + 2048, pattern, sizeof(pattern)) == 0, "what came back is what went out");
@@ -121,18 +128,23 @@ static void consistent(int fd)
 
 static void streaming(int fd)
 {
-	uint8_t *memory = malloc(3 * EDU_BUFFER_BYTES), *out = memory + 77, *in = out + EDU_BUFFER_BYTES;
+	uint8_t *memory = malloc(3 * EDU_BUFFER_BYTES), *out = memory + 77,
+		*in = out + EDU_BUFFER_BYTES;
 	struct mapping_segment list[2];
-	struct mapping_info info = { .virtaddr = out, .size = 3000, .direction = USR_DMA_TODEVICE, .sglist = list };
+	struct mapping_info info = {
+		.virtaddr = out, .size = 3000, .direction = USR_DMA_TODEVICE, .sglist = list
+	};
 	unsigned int i;
 
 	for (i = 0; i < 3 * EDU_BUFFER_BYTES; i++)
 		memory[i] = (uint8_t)rand();
 	errno = 0;
-	ok(usr_pci_map(fd, USR_MAP, &info) == -1 && errno == ENOSPC && info.nents >= 1 && info.nents <= 2,
+	ok(usr_pci_map(fd, USR_MAP, &info) == -1 && errno == ENOSPC && info.nents >= 1 &&
+		   info.nents <= 2,
 	   "a list too short: ENOSPC, and how long it must be");
 	info.nents = 2;
-	ok(usr_pci_map(fd, USR_MAP, &info) == 0 && info.dma_addr == list[0].dma_addr, "USR_MAP, to the device");
+	ok(usr_pci_map(fd, USR_MAP, &info) == 0 && info.dma_addr == list[0].dma_addr,
+	   "USR_MAP, to the device");
 	ok(transfer_list(fd, &info, 0), "the device reads it");
 	ok(usr_pci_map(fd, USR_UNMAP, &info) == 0, "USR_UNMAP");
 
@@ -151,7 +163,8 @@ int main(void)
 	int fd;
 
 	errno = 0;
-	ok(usr_pci_open(0, 0x1e, 7) == -1 && errno == ENOENT, "usr_pci_open of a device that is not there");
+	ok(usr_pci_open(0, 0x1e, 7) == -1 && errno == ENOENT,
+	   "usr_pci_open of a device that is not there");
 	fd = usr_pci_open(0, 2, 0);
 	ok(fd >= 0, "usr_pci_open");
 	ok(map_registers(fd), "registers, bus mastering");
