@@ -127,7 +127,7 @@ check "list without the module" 0 "^$edu " udrv list
 module=$(modinfo -n udrv)
 mv "$module" "$module.away"
 depmod
-refused "bind: module not installed" 7 "not installed for this kernel, $(uname -r): run 'make install'" udrv bind $edu
+refused "bind: module not installed" 7 "not installed for this kernel, $(uname -r | sed 's,[+.],\\&,g'): run 'make install'" udrv bind $edu
 printf 'not a module' >"${module%.xz}"
 depmod 2>/dev/null
 refused "bind: module that does not load" 7 "could not be loaded \(.+\).*dmesg" udrv bind $edu
@@ -157,11 +157,12 @@ refused "bind: persist without driverctl" 1 "not installed: 'sudo apt install dr
 holds "and nothing was bound" has_driver $edu2 ""
 check "bind: waits for the node" 0 "is bound to udrv: /dev/udrv/pci-$edu2\$" in_namespace "
 	mount -t tmpfs dev /dev
+	mknod /dev/null c 1 3
 	{
 		until [ -e /sys/class/udrv/pci-$edu2/dev ]; do :; done
 		mkdir /dev/udrv
 		mknod /dev/udrv/pci-$edu2 c \$(tr : ' ' </sys/class/udrv/pci-$edu2/dev)
-	} </etc/hostname &" udrv bind $edu2
+	} &" udrv bind $edu2
 refused "bound, but no node" 1 'no node for it in /dev/udrv: mount a devtmpfs' \
 	in_namespace 'mount -t tmpfs none /dev/udrv' udrv info $edu2
 check "unbind the second" 0 "$edu2 has no driver now: the kernel knows none" udrv unbind $edu2
