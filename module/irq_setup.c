@@ -177,6 +177,9 @@ static int irq_setup_msi(struct udrv_client *client, unsigned int kind, unsigned
 	return *count;
 
 err_vectors:
+	/* Allocation only reserves: the CPUs' vectors may run out as late as here. */
+	if (ret == -ENOSPC)
+		*count = i;
 	while (i--)
 		vector_release(&irq->vectors[i]);
 	pci_free_irq_vectors(pdev);
