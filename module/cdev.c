@@ -61,6 +61,8 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 	udev->client = client;
 	file->private_data = client;
 	file->f_mode |= FMODE_NOWAIT;
+	/* When a device interrupts is not for others to watch, and to look for them costs time. */
+	file->f_mode = (file->f_mode & ~FMODE_FSNOTIFY_MASK) | FMODE_NONOTIFY;
 	goto out;
 
 err_power:
@@ -136,6 +138,8 @@ static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t byt
 
 static ssize_t udrv_cdev_read(struct file *file, char __user *buf, size_t bytes, loff_t *pos)
 {
+	if (likely(!*pos)) /* the short way */
+		return udrv_irq_read(file->private_data, buf, bytes, file->f_flags & O_NONBLOCK);
 	return udrv_cdev_read_at(file, buf, bytes, *pos, file->f_flags & O_NONBLOCK);
 }
 

@@ -10,6 +10,7 @@
 
 #include <linux/device.h>
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
 #include <linux/mm.h>
@@ -85,5 +86,10 @@ static inline phys_addr_t udrv_swiotlb_last(struct device *dev)
 #endif
 	return end ? end - 1 : 0;
 }
+
+/* 6.14: what is notified of a file is told by two bits. */
+#ifndef FMODE_FSNOTIFY_MASK
+#define FMODE_FSNOTIFY_MASK FMODE_NONOTIFY
+#endif
 
 #endif /* UDRV_COMPAT_H */

@@ -20,15 +20,12 @@
 
 #include "irq.h"
 
-/* Records copied out at a time. */
-#define IRQ_BATCH 8U
-
 /* ---- one vector ---- */
 
 /*
  * An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock.
  */
-static void vector_fire(struct udrv_vector *v)
+static __always_inline void vector_fire(struct udrv_vector *v)
 {
 	lockdep_assert_held(&v->lock);
 	v->total++;
@@ -42,27 +39,21 @@ static void vector_fire(struct udrv_vector *v)
 	}
 }
 
-/* Take what is pending. Return false if there was nothing. */
-static bool vector_take(struct udrv_vector *v, struct udrv_irq_record *record, u64 *total)
+/* Wake whoever waits for interrupts. Interrupts are off, and no vector's lock is held. */
+static __always_inline void irq_wake(struct udrv_irq *irq)
 {
-	unsigned long flags;
-	u64 count;
-
-	spin_lock_irqsave(&v->lock, flags);
-	count = min_t(u64, v->pending, U32_MAX);
-	record->vector = v->index;
-	record->count = count;
-	record->time_ns = v->time_ns;
-	record->value = v->value;
-	*total = v->total;
-	v->pending -= count;
-	v->value = 0;
-	if (!v->pending)
-		clear_bit(v->index, v->irq->pending);
-	spin_unlock_irqrestore(&v->lock, flags);
-	return count;
+	/*
+	 * Pairs with the barriers in irq_wait() and udrv_irq_poll(): a sleeper sees the bit, or we
+	 * see the sleeper.
+	 */
+	if (wq_has_sleeper(&irq->wait)) {
+		spin_lock(&irq->wait.lock);
+		wake_up_locked_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
+		spin_unlock(&irq->wait.lock);
+	}
+	if (READ_ONCE(irq->fasync))
+		kill_fasync(&irq->fasync, SIGIO, POLL_IN);
 }
-
 
 /**
  * udrv_irq_wake() - wake whoever waits for interrupts
@@ -72,30 +63,79 @@ static bool vector_take(struct udrv_vector *v, struct udrv_irq_record *record, u
  */
 void udrv_irq_wake(struct udrv_irq *irq)
 {
-	/*
-	 * Pairs with the barrier in prepare_to_wait(): a sleeper sees the bit, or we see the
-	 * sleeper.
-	 */
-	if (wq_has_sleeper(&irq->wait))
-		wake_up_interruptible_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
-	kill_fasync(&irq->fasync, SIGIO, POLL_IN);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	irq_wake(irq);
+	local_irq_restore(flags);
 }
 
 /* The reader's buffer was bad: what was taken is pending again, if it is still the same set-up. */
-static void vector_give_back(struct udrv_vector *v, const struct udrv_irq_record *record,
+static void vector_give_back(struct udrv_vector *v, u32 count, u64 time_ns, u64 value,
 			     unsigned int setups)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&v->lock, flags);
+	spin_lock_irq(&v->lock);
 	if (READ_ONCE(v->irq->setups) == setups && !v->eventfd) {
-		v->pending += record->count;
-		v->value |= record->value;
-		v->time_ns = record->time_ns;
+		v->pending += count;
+		v->value |= value;
+		v->time_ns = time_ns;
 		set_bit(v->index, v->irq->pending);
 	}
-	spin_unlock_irqrestore(&v->lock, flags);
+	spin_unlock_irq(&v->lock);
 	udrv_irq_wake(v->irq); /* another reader may have come and found nothing */
+}
+
+static int record_put(struct udrv_irq_record __user *record, u32 vector, u32 count, u64 time_ns,
+		      u64 value)
+{
+	if (!user_write_access_begin(record, sizeof(*record)))
+		return -EFAULT;
+	unsafe_put_user(vector, &record->vector, err_fault);
+	unsafe_put_user(count, &record->count, err_fault);
+	unsafe_put_user(time_ns, &record->time_ns, err_fault);
+	unsafe_put_user(value, &record->value, err_fault);
+	user_write_access_end();
+	return 0;
+
+err_fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+/*
+ * Take what is pending and give it to a reader: a record, or the running total. Return the bytes
+ * written; 0 if there was nothing; -EFAULT if the buffer is bad, and nothing was taken.
+ */
+static __always_inline ssize_t vector_read(struct udrv_vector *v, char __user *buf, bool as_total)
+{
+	unsigned int setups = READ_ONCE(v->irq->setups);
+	u64 time_ns, value;
+	u32 count, total;
+	int ret;
+
+	spin_lock_irq(&v->lock);
+	count = min_t(u64, v->pending, U32_MAX);
+	time_ns = v->time_ns;
+	value = v->value;
+	total = v->total;
+	v->pending -= count;
+	v->value = 0;
+	if (!v->pending)
+		clear_bit(v->index, v->irq->pending);
+	spin_unlock_irq(&v->lock);
+	if (!count)
+		return 0;
+
+	if (as_total)
+		ret = put_user(total, (u32 __user *)buf);
+	else
+		ret = record_put((struct udrv_irq_record __user *)buf, v->index, count, time_ns,
+				 value);
+	if (ret) {
+		vector_give_back(v, count, time_ns, value, setups);
+		return ret;
+	}
+	return as_total ? sizeof(u32) : sizeof(struct udrv_irq_record);
 }
 
 /* ---- INTx ---- */
@@ -245,7 +285,7 @@ static irqreturn_t intx_acknowledge(struct udrv_vector *v)
 
 	if (!ours)
 		return IRQ_NONE;
-	udrv_irq_wake(irq);
+	irq_wake(irq);
 	return IRQ_HANDLED;
 }
 
@@ -270,7 +310,7 @@ irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
 	vector_fire(v);
 	spin_unlock(&v->lock);
 
-	udrv_irq_wake(irq);
+	irq_wake(irq);
 	return IRQ_HANDLED;
 }
 
@@ -315,76 +355,107 @@ irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data)
 	vector_fire(v);
 	spin_unlock(&v->lock);
 
-	udrv_irq_wake(v->irq);
+	irq_wake(v->irq);
 	return IRQ_HANDLED;
 }
 
 /* ---- waiting ---- */
 
+/* The first vector with something to read; irq->capacity if there is none. */
+static unsigned int irq_first_pending(const struct udrv_irq *irq)
+{
+	unsigned long bits;
+	unsigned int i;
+
+	for (i = 0; i < irq->capacity; i += BITS_PER_LONG) {
+		bits = READ_ONCE(irq->pending[i / BITS_PER_LONG]);
+		if (bits)
+			return i + __ffs(bits);
+	}
+	return irq->capacity;
+}
+
 /* Is there something to read, from vector 0 or from any? */
 static bool irq_pending(const struct udrv_irq *irq, bool vector0)
 {
-	if (vector0)
-		return test_bit(0, irq->pending);
-	return !bitmap_empty(irq->pending, irq->capacity);
+	return vector0 ? test_bit(0, irq->pending) : irq_first_pending(irq) < irq->capacity;
 }
 
-static unsigned int irq_collect(struct udrv_irq *irq, struct udrv_irq_record *records,
-				unsigned int room)
+/* There is room for more records, from vector @i on. Return their bytes. */
+static noinline size_t irq_read_more(struct udrv_irq *irq, unsigned int i, char __user *buf,
+				     size_t bytes)
 {
-	unsigned int filled = 0, i;
-	u64 total;
-
-	for_each_set_bit(i, irq->pending, irq->capacity) {
-		if (filled == room)
-			break;
-		if (vector_take(&irq->vectors[i], &records[filled], &total))
-			filled++;
-	}
-	return filled;
-}
-
-static ssize_t irq_read_total(struct udrv_irq *irq, char __user *buf)
-{
-	unsigned int setups = READ_ONCE(irq->setups);
-	struct udrv_irq_record record;
-	u64 total;
-	u32 total32;
-
-	if (!test_bit(0, irq->pending) || !vector_take(&irq->vectors[0], &record, &total))
-		return 0;
-	total32 = total;
-	if (put_user(total32, (u32 __user *)buf)) {
-		vector_give_back(&irq->vectors[0], &record, setups);
-		return -EFAULT;
-	}
-	return sizeof(total32);
-}
-
-static ssize_t irq_read_records(struct udrv_irq *irq, char __user *buf, size_t room)
-{
-	unsigned int setups = READ_ONCE(irq->setups);
-	struct udrv_irq_record records[IRQ_BATCH];
 	size_t done = 0;
-	unsigned int n, i;
+	ssize_t ret;
 
-	while (room > done) {
-		n = irq_collect(irq, records, min_t(size_t, room - done, IRQ_BATCH));
-		if (!n)
+	for_each_set_bit_from(i, irq->pending, irq->capacity) {
+		ret = vector_read(&irq->vectors[i], buf + done, false);
+		if (ret < 0)
 			break;
-		if (copy_to_user(buf + done * sizeof(*records), records, n * sizeof(*records))) {
-			for (i = 0; i < n; i++)
-				vector_give_back(&irq->vectors[records[i].vector], &records[i],
-						 setups);
-			if (!done)
-				return -EFAULT;
-			break;
-		}
-		done += n;
-		if (n < IRQ_BATCH)
+		done += ret;
+		if (bytes - done < sizeof(struct udrv_irq_record))
 			break;
 	}
-	return done * sizeof(*records);
+	return done;
+}
+
+/* Give a reader what is pending, as much as it has room for. Return 0 if there is nothing. */
+static __always_inline ssize_t irq_read_pending(struct udrv_irq *irq, char __user *buf, size_t bytes)
+{
+	bool total = bytes == sizeof(u32);
+	unsigned int i = irq_first_pending(irq);
+	ssize_t ret;
+
+	if (i >= irq->capacity || (total && i))
+		return 0;
+	ret = vector_read(&irq->vectors[i], buf, total);
+	if (ret > 0 && bytes - ret >= sizeof(struct udrv_irq_record))
+		ret += irq_read_more(irq, i + 1, buf + ret, bytes - ret);
+	return ret;
+}
+
+/*
+ * A reader has found nothing: wait. @armed: the set-up for which it has armed INTx, 0 for none yet.
+ * Return that for which it has now, and it looks again; or -errno.
+ */
+static noinline int irq_wait(struct udrv_client *client, bool total, bool nonblock, int armed)
+{
+	struct udrv_irq *irq = &client->irq;
+	DECLARE_WAITQUEUE(wait, current);
+	int setups, ret;
+
+	/* Pairs with irq_configure(): what is set up is there to be used. */
+	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE)
+		return udrv_irq_setup_default(client);
+
+	/*
+	 * Arm once for each call and set-up: a second reader that wakes up empty-handed must not
+	 * arm under the feet of the first, who has yet to acknowledge its interrupt.
+	 */
+	setups = READ_ONCE(irq->setups) & INT_MAX;
+	if (armed != setups && irq_arm(irq))
+		return setups;
+	if (nonblock)
+		return -EAGAIN;
+
+	ret = setups;
+	spin_lock_irq(&irq->wait.lock);
+	__add_wait_queue_entry_tail(&irq->wait, &wait);
+	set_current_state(TASK_INTERRUPTIBLE); /* a barrier: pairs with irq_wake() */
+	if (!irq_pending(irq, total) && !READ_ONCE(client->ended) &&
+	    (READ_ONCE(irq->setups) & INT_MAX) == setups) {
+		if (signal_pending(current)) {
+			ret = -ERESTARTSYS;
+		} else {
+			spin_unlock_irq(&irq->wait.lock);
+			schedule();
+			spin_lock_irq(&irq->wait.lock);
+		}
+	}
+	__remove_wait_queue(&irq->wait, &wait);
+	__set_current_state(TASK_RUNNING);
+	spin_unlock_irq(&irq->wait.lock);
+	return ret;
 }
 
 /**
@@ -401,49 +472,24 @@ static ssize_t irq_read_records(struct udrv_irq *irq, char __user *buf, size_t r
 ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes, bool nonblock)
 {
 	struct udrv_irq *irq = &client->irq;
-	bool total = bytes == sizeof(u32);
-	unsigned int setups = 0;
-	bool armed = false;
+	int armed = 0;
 	ssize_t ret;
 
-	if (!total && bytes < sizeof(struct udrv_irq_record))
+	if (bytes != sizeof(u32) && bytes < sizeof(struct udrv_irq_record))
 		return -EINVAL;
 
 	for (;;) {
 		if (READ_ONCE(client->ended))
 			return -ENODEV;
-		/* Pairs with irq_configure(): what is set up is there to be used. */
-		if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE) {
-			ret = udrv_irq_setup_default(client);
+		/* Pairs with irq_configure(), as in irq_wait(). */
+		if (smp_load_acquire(&irq->kind) != UDRV_IRQ_NONE) {
+			ret = irq_read_pending(irq, buf, bytes);
 			if (ret)
 				return ret;
 		}
-
-		if (total)
-			ret = irq_read_total(irq, buf);
-		else
-			ret = irq_read_records(irq, buf, bytes / sizeof(struct udrv_irq_record));
-		if (ret)
-			return ret;
-
-		/*
-		 * Arm once for each call and set-up: a second reader that wakes up empty-handed
-		 * must not arm under the feet of the first, who has yet to acknowledge its
-		 * interrupt.
-		 */
-		if (!armed || setups != READ_ONCE(irq->setups)) {
-			setups = READ_ONCE(irq->setups);
-			armed = true;
-			if (irq_arm(irq))
-				continue;
-		}
-		if (nonblock)
-			return -EAGAIN;
-		ret = wait_event_interruptible(irq->wait, irq_pending(irq, total) ||
-					       READ_ONCE(client->ended) ||
-					       READ_ONCE(irq->setups) != setups);
-		if (ret)
-			return ret;
+		armed = irq_wait(client, bytes == sizeof(u32), nonblock, armed);
+		if (armed < 0)
+			return armed;
 	}
 }
 
