@@ -22,9 +22,11 @@ struct e1000_model {
 	unsigned int irq;   /* UDRV_IRQ_*, the best that it has */
 	uint32_t eerd_done; /* EERD: "done", and where the address is */
 	unsigned int eerd_address_shift;
-	uint32_t tipg;	       /* inter-packet gap [13.4.34] */
-	unsigned int offloads; /* PORT_OFFLOAD_* */
+	uint32_t tipg; /* inter-packet gap [13.4.34] */
 };
+
+/* What both do for the system; IPv6 segmentation is beyond the 82540EM. */
+#define E1000_OFFLOADS (PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4)
 
 struct e1000_statistics {
 	uint64_t rx_good, rx_good_bytes, rx_broadcast,

@@ -22,7 +22,6 @@ static const struct e1000_model models[] = {
 		.eerd_done = 1u << 4,
 		.eerd_address_shift = 8,
 		.tipg = 10 | 8 << 10 | 6 << 20,
-		.offloads = PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6,
 	},
 	{
 		.device = E1000_DEVICE_82574L,
@@ -31,9 +30,6 @@ static const struct e1000_model models[] = {
 		.eerd_done = 1u << 1,
 		.eerd_address_shift = 2,
 		.tipg = 8 | 8 << 10 | 6 << 20,
-		/* No IPv6 segmentation: QEMU before 8.0 does not segment but fragment, which IPv6
-		   has not. */
-		.offloads = PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4,
 	},
 };
 

@@ -28,7 +28,7 @@ static struct {
 	const char *tap;
 	bool dump, promiscuous, verbose;
 	unsigned int irq, rings, stats_s, offloads;
-} opt = { .rings = 256, .offloads = PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6 };
+} opt = { .rings = 256, .offloads = E1000_OFFLOADS };
 
 /* ---- what we say -------------------------------------------------------------------- */
 
@@ -120,9 +120,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	static const char *const irqs[] = { "best", "intx", "msi", "msix",
 					    NULL }; /* as UDRV_IRQ_* */
 	static const char *const offloads[] = { "none", "csum", "tso", NULL };
-	static const unsigned int offload_bits[] = {
-		0, PORT_OFFLOAD_CSUM, PORT_OFFLOAD_CSUM | PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6
-	};
+	static const unsigned int offload_bits[] = { 0, PORT_OFFLOAD_CSUM, E1000_OFFLOADS };
 
 	switch (key) {
 	case 't':
@@ -315,8 +313,7 @@ static int drive(struct e1000 *nic, struct loop *loop)
 		  nic->address[4], nic->address[5]);
 
 	error = opt.dump ? dump_open(&loop->port)
-			 : tap_open(opt.tap, opt.offloads & nic->model->offloads, &loop->mode,
-				    &loop->port);
+			 : tap_open(opt.tap, opt.offloads, &loop->mode, &loop->port);
 	if (error)
 		return error;
 	error = e1000_start(nic, opt.irq, opt.rings);

@@ -17,7 +17,7 @@
 #define UDP_CHECKSUM 6u
 #define IPV4_LENGTH 2u
 #define IPV4_CHECKSUM 10u
-#define IPV6_LENGTH 4u
+#define IPV4_ADDRESSES 12u
 
 /* Where a frame's headers are; zero protocol: not TCP or UDP directly over IP. */
 struct headers {
@@ -99,17 +99,10 @@ static void checksum(struct e1000 *nic, const struct port_frame *frame, uint32_t
 static void prepare_segmentation(struct port_frame *frame, const struct headers *h)
 {
 	uint8_t *ip = frame->data + h->ip;
-	uint32_t sum = IPPROTO_TCP;
 
-	if (h->ipv6) {
-		put16(ip + IPV6_LENGTH, 0);
-		sum = add(sum, ip + 8, 32);
-	} else {
-		put16(ip + IPV4_LENGTH, 0);
-		put16(ip + IPV4_CHECKSUM, 0);
-		sum = add(sum, ip + 12, 8);
-	}
-	put16(frame->data + h->l4 + TCP_CHECKSUM, fold(sum));
+	put16(ip + IPV4_LENGTH, 0);
+	put16(ip + IPV4_CHECKSUM, 0);
+	put16(frame->data + h->l4 + TCP_CHECKSUM, fold(add(IPPROTO_TCP, ip + IPV4_ADDRESSES, 8)));
 }
 
 uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame, struct e1000_tx_context *context)
@@ -135,7 +128,7 @@ uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame, struct e1000_
 		checksum(nic, frame, start, place);
 		return 0;
 	}
-	if (wanted->gso_type == VIRTIO_NET_HDR_GSO_NONE || h.protocol != IPPROTO_TCP ||
+	if (wanted->gso_type != VIRTIO_NET_HDR_GSO_TCPV4 || h.protocol != IPPROTO_TCP || h.ipv6 ||
 	    frame->length < h.l4 + 20)
 		return E1000_TXD_TXSM;
 
@@ -148,8 +141,6 @@ uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame, struct e1000_
 	context->command |= E1000_TXD_TSE | payload;
 	context->header_length = (uint8_t)header_length;
 	context->mss = wanted->gso_size;
-	if (h.ipv6)
-		return E1000_TXD_TXSM;
 	context->ipcss = (uint8_t)h.ip;
 	context->ipcso = (uint8_t)(h.ip + IPV4_CHECKSUM);
 	context->ipcse = (uint16_t)(h.l4 - 1);

@@ -30,7 +30,6 @@
 #define PORT_OFFLOAD_CSUM \
 	(1u << 0) /* checksums of TCP, UDP and whatever else starts within 255 bytes */
 #define PORT_OFFLOAD_TSO4 (1u << 1)
-#define PORT_OFFLOAD_TSO6 (1u << 2)
 
 /* One frame, from its destination address on, without CRC. */
 struct port_frame {

@@ -240,7 +240,6 @@ static int open_interface(struct tap *tap, unsigned int offloads, const uint8_t 
 
 	tun |= offloads & PORT_OFFLOAD_CSUM ? TUN_F_CSUM : 0;
 	tun |= offloads & PORT_OFFLOAD_TSO4 ? TUN_F_TSO4 : 0;
-	tun |= offloads & PORT_OFFLOAD_TSO6 ? TUN_F_TSO6 : 0;
 	if (ioctl(tap->fd, TUNSETOFFLOAD, tun))
 		return e1000_fail(-errno, "%s: set offloads: %s", tap->name, strerror(errno));
 
@@ -298,8 +297,7 @@ int tap_open(const char *name, unsigned int offloads, struct port_mode *first, s
 	if (!tap)
 		return e1000_fail(-ENOMEM, "out of memory");
 	tap->port.ops = &ops;
-	tap->port.frame_max = offloads & (PORT_OFFLOAD_TSO4 | PORT_OFFLOAD_TSO6) ? PORT_SEGMENT_MAX
-										 : PORT_FRAME_MAX;
+	tap->port.frame_max = offloads & PORT_OFFLOAD_TSO4 ? PORT_SEGMENT_MAX : PORT_FRAME_MAX;
 	strcpy(tap->name, name);
 	tap->fd = tap->netlink = -1;
 	error = open_interface(tap, offloads, first->address);

@@ -38,6 +38,18 @@ for version in 4 6; do
 	check "a file to the peer, IPv$version, equal" transfer "$NET_DIR/file" out "$version"
 	check "a file from the peer, IPv$version, equal" transfer "$NET_DIR/file" in "$version"
 done
+# TCP hides frames that never arrive: it sends them again.
+sent_once() {
+	local sent again
+
+	read -r sent again < <(awk '
+		$1 == "Tcp:" && header { print $out, $again }
+		$1 == "Tcp:" { for (i = header = 1; i <= NF; i++) { if ($i == "OutSegs") out = i; if ($i == "RetransSegs") again = i } }
+		' /proc/net/snmp)
+	note "$again of $sent segments sent again"
+	at_most $((again * 20)) "$sent"
+}
+check "less than one segment of 20 had to be sent again" sent_once
 check "iperf3 to the peer" iperf 3
 check "iperf3 from the peer" iperf 3 --reverse
 check "iperf3 both ways at once" iperf 3 --bidir
