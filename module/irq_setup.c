@@ -10,6 +10,7 @@
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/slab.h>
 
 #include "irq.h"
@@ -173,6 +174,11 @@ static int irq_setup_msi(struct udrv_client *client, unsigned int kind, unsigned
 				     udrv_irq_msi_handler, 0);
 		if (ret)
 			goto err_vectors;
+		/*
+		 * Masked means masked in the device. Else the core masks only when one comes, and
+		 * remembers that one, and the device its own: at UNMASK both would be sent.
+		 */
+		irq_set_status_flags(pci_irq_vector(pdev, i), IRQ_DISABLE_UNLAZY);
 	}
 	return *count;
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -175,6 +176,39 @@ static void masked_range(void)
 	node_close(&ivshmem);
 }
 
+/* Where vector 3 arrives on one CPU and is unmasked on another, there is time for it to come twice. */
+static void masked_again_and_again(void)
+{
+	char path[64];
+	cpu_set_t cpus;
+
+	begin(4);
+	REQUIRE_OK(sched_getaffinity(0, sizeof(cpus), &cpus));
+	if (CPU_COUNT(&cpus) > 1) {
+		CPU_ZERO(&cpus);
+		CPU_SET(0, &cpus);
+		REQUIRE_OK(sched_setaffinity(0, sizeof(cpus), &cpus));
+		snprintf(path, sizeof(path), "/proc/irq/%u/smp_affinity_list",
+			 node_irq_info(&ivshmem, 3).linux_irq);
+		REQUIRE_OK(os_write(path, "1"));
+	}
+	ring_and_wait(3);
+	tap_step("masked, fired three times, unmasked: one comes");
+	for (unsigned int i = 2; i <= 300; i++) {
+		CHECK_OK(node_irq_mask(&ivshmem, 3, 1));
+		for (int n = 0; n < 3; n++)
+			ring(3);
+		/* By the time that another vector's has come these have been sent, too. */
+		ring_and_wait(0);
+		CHECK_EQ(total_of(&ivshmem, 3), i - 1);
+		CHECK_OK(node_irq_unmask(&ivshmem, 3, 1));
+		if (!CHECK(OS_WAIT_FOR(total_of(&ivshmem, 3) >= i, 5000)))
+			break;
+	}
+	CHECK(!OS_WAIT_FOR(total_of(&ivshmem, 3) != 300, 100));
+	node_close(&ivshmem);
+}
+
 static void eventfds(void)
 {
 	struct udrv_irq_record record;
@@ -229,33 +263,38 @@ static void names(void)
 }
 
 /* The kernel's usual: smp_affinity decides where a vector arrives. */
+/* The CPU that the kernel says it sends a vector to. */
+static unsigned int effective(const char *path)
+{
+	char where[16];
+
+	REQUIRE(os_read(path, where, sizeof(where)) >= 0);
+	return strtoul(where, NULL, 10);
+}
+
+/* Where a vector goes is the kernel's to do, by the usual files: what we say is that none is lost. */
 static void affinity(void)
 {
-	char path[64], line[512];
-	unsigned int irq, counts[2] = { 0 };
+	unsigned int irq, rung = 0;
+	char path[64];
 	cpu_set_t cpus;
 
 	REQUIRE_OK(sched_getaffinity(0, sizeof(cpus), &cpus));
 	if (CPU_COUNT(&cpus) < 2)
 		tap_skip("one CPU");
 	begin(4);
-	for (unsigned int cpu = 0; cpu < 2; cpu++) {
-		tap_step("vector 3 on CPU %u", cpu);
-		irq = node_irq_info(&ivshmem, 3).linux_irq;
+	irq = node_irq_info(&ivshmem, 3).linux_irq;
+	for (unsigned int turn = 0; turn < 6; turn++) {
+		tap_step("vector 3 to CPU %u", turn % 2);
 		snprintf(path, sizeof(path), "/proc/irq/%u/smp_affinity_list", irq);
-		REQUIRE_OK(os_write(path, cpu ? "1" : "0"));
-		/* The change takes effect with the next interrupt. */
-		ring_and_wait(3);
-		snprintf(path, sizeof(path), "%u:", irq);
-		REQUIRE(os_interrupts(path, line, sizeof(line)));
-		REQUIRE_EQ(sscanf(line, " %*u: %u %u", &counts[0], &counts[1]), 2);
-		for (int i = 0; i < 10; i++)
+		REQUIRE_OK(os_write(path, turn % 2 ? "1" : "0"));
+		/* It takes effect with an interrupt, once the CPU that had it before has let go. */
+		snprintf(path, sizeof(path), "/proc/irq/%u/effective_affinity_list", irq);
+		CHECK(OS_WAIT_FOR((ring_and_wait(3), rung++, effective(path) == turn % 2), 5000));
+		for (int i = 0; i < 10; i++, rung++)
 			ring_and_wait(3);
-		REQUIRE(os_interrupts(path, line, sizeof(line)));
-		REQUIRE_EQ(sscanf(line, cpu ? " %*u: %*u %u" : " %*u: %u", &counts[!cpu]), 1);
-		CHECK_EQ(counts[!cpu], counts[cpu] + 10);
+		CHECK_EQ(total_of(&ivshmem, 3), rung);
 	}
-	CHECK_EQ(total_of(&ivshmem, 3), 22);
 	node_close(&ivshmem);
 }
 
@@ -422,6 +461,7 @@ int main(int argc, char **argv)
 		TAP_TEST_LONG(read_in_pieces, 120),
 		TAP_TEST(total_is_vector_0),
 		TAP_TEST(masked_range),
+		TAP_TEST(masked_again_and_again),
 		TAP_TEST(eventfds),
 		TAP_TEST(names),
 		TAP_TEST(affinity),
