@@ -5,7 +5,7 @@
 #
 # Three pairs: edu through udrv beside a network card with the kernel's driver; both through udrv; the card through udrv
 # beside a serial port with the kernel's driver. The hard part is to see a loss: 100,000 interrupts of edu are counted
-# exactly (irq_count), pings are answered to the last, what the serial port sends comes back byte for byte.
+# exactly (irq_count), pings go on being answered, what the serial port sends comes back byte for byte.
 # Device sets: share, e1000, serial.
 
 # shellcheck source-path=SCRIPTDIR/../..
@@ -20,7 +20,7 @@ line_has() { grep -E "$1" /proc/interrupts | grep -qE "$2" || { cat /proc/interr
 no_complaint() { ! dmesg | grep -iE 'nobody cared|disabling irq|spurious'; }
 
 # traffic_beside INTERFACE COMMAND...: iperf3 both ways and a ping from before the command begins until it has ended.
-# All three must be well.
+# All three must be well, and afterwards ten pings of ten be answered.
 traffic_beside() {
 	local packets=/sys/class/net/$1/statistics/rx_packets client pinger before sent began status=0
 
@@ -32,7 +32,7 @@ traffic_beside() {
 	client=$!
 	within 30 more_than "$packets" $((began + 500)) || status=1
 	before=$(answers)
-	ping -q -n -i 0.05 10.0.0.2 >"$NET_DIR/ping" 2>&1 &
+	ping -q -n -i 0.01 10.0.0.2 >"$NET_DIR/ping" 2>&1 &
 	pinger=$!
 	"$@" || status=1
 	kill -INT "$pinger"
@@ -44,7 +44,10 @@ traffic_beside() {
 	cat "$NET_DIR/iperf"
 	cat "$NET_DIR/ping"
 	sent=$(sed -nE 's/^([0-9]+) packets transmitted.*/\1/p' "$NET_DIR/ping")
-	at_least "$sent" 20 && within 30 answers_from $((before + sent)) || status=1
+	# The emulated card drops a frame now and then when its ring is full. That is no interrupt lost: one that is stops
+	# the traffic for good, and then not even what comes after it is answered.
+	at_least "$sent" 20 && within 30 answers_from $((before + sent * 9 / 10)) || status=1
+	ping_all 10 -i 0.05 10.0.0.2 || status=1
 	return "$status"
 }
 
@@ -64,10 +67,12 @@ check "edu is bound to udrv" udrv bind 00:10.0
 check "the kernel's driver has the card" within 30 has_carrier "$nic"
 check "it is answered" within 30 ping_all 3 -i 0.05 10.0.0.2
 exec 8<>/dev/udrv/pci-00:10.0
-timeout 0.2 cat <&8 >/dev/null # a read that waits: it sets INTx up
-check "they share a line" line_has "$nic" "udrv-00:10\.0-intx"
+cat <&8 >/dev/null & # a read that waits: it sets INTx up
+reader=$!
 exec 8>&-
-check "100,000 interrupts of edu beside the card's traffic: counts exact, no ping lost" traffic_beside "$nic" count
+check "they share a line" within 10 line_has "$nic" "udrv-00:10\.0-intx"
+{ kill "$reader" && wait "$reader"; } 2>/dev/null
+check "100,000 interrupts of edu beside the card's traffic: counts exact, traffic goes on" traffic_beside "$nic" count
 check "nobody complained" no_complaint
 
 ip link set "$nic" down
