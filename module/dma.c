@@ -2,9 +2,12 @@
 /*
  * What both kinds of DMA share: handles, the mask, accounting, and the end
  *
- * A handle names a consistent buffer (dma_consistent.c) or a streaming mapping (dma_streaming.c).
- * Handles are given out in turn, so that a stale one does not at once name something new. What
- * holds pages is charged to the process that asked, and is uncharged when the pages go back.
+ * A handle names a consistent buffer (dma_consistent.c) or a streaming mapping (dma_streaming.c). A
+ * stale one does not at once name something new. Buffers come and go seldom, and mmap() looks for
+ * them where it may take no lock of ours: they are in an xarray. Mappings come and go with each
+ * packet: they are in slots, the last one freed being the first one used, and the handle counts how
+ * often its slot was. What holds pages is charged to the process that asked, and is uncharged when
+ * the pages go back.
  *
  * The hard part is where that may happen: the DMA API may only be called while the device is bound
  * (under dma_lock, the client not ended), the charge may only be given back where no lock is held
@@ -13,13 +16,34 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
 
 #include "udrv.h"
 
-/* Handles: buffers have the lower range, because theirs are in file offsets too. */
+/*
+ * Handles: buffers have the lower range, because theirs are in file offsets too. A mapping's is
+ * DMA_MAPPING, how often its slot was used, and the slot's number.
+ */
 #define DMA_BUFFER_HANDLES XA_LIMIT(1, UDRV_DMA_ALLOC_MAX_COUNT)
-#define DMA_MAPPING_HANDLES XA_LIMIT(UDRV_DMA_ALLOC_MAX_COUNT + 1, INT_MAX)
+#define DMA_MAPPING BIT(31)
+#define DMA_USES GENMASK(30, 20)
+#define DMA_SLOT GENMASK(19, 0)
+#define DMA_SLOTS_MAX (DMA_SLOT + 1)
+#define DMA_SLOTS_MIN 64
+
+/**
+ * struct udrv_dma_slot - where a mapping's handle leads
+ * @dma: its head, NULL while the slot is free
+ * @handle: of @dma; while the slot is free, of the next one
+ * @next_free: while it is free: the next free slot, or DMA_SLOTS_MAX
+ */
+struct udrv_dma_slot {
+	struct udrv_dma *dma;
+	u32 handle;
+	u32 next_free;
+};
 
 /* ---- accounting ---- */
 
@@ -39,7 +63,10 @@ int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsi
 
 	if (!mm)
 		return -EINVAL;
-	ret = account_locked_vm(mm, pages, true);
+	/* Most stay below the limit: who may go beyond it is asked only then. */
+	mmap_write_lock(mm);
+	ret = __account_locked_vm(mm, pages, true, current, false);
+	mmap_write_unlock(mm);
 	if (ret == -ENOMEM) {
 		flush_work(&client->reap_work);
 		ret = account_locked_vm(mm, pages, true);
@@ -63,37 +90,117 @@ void udrv_dma_uncharge(struct udrv_charge *charge)
 {
 	if (!charge->pages)
 		return;
-	account_locked_vm(charge->mm, charge->pages, false);
+	mmap_write_lock(charge->mm);
+	__account_locked_vm(charge->mm, charge->pages, false, current, false);
+	mmap_write_unlock(charge->mm);
 	mmdrop(charge->mm);
 	charge->pages = 0;
 }
 
 /* ---- handles ---- */
 
+/* Twice as many slots, the new ones free. */
+static int slots_grow(struct udrv_client *client)
+{
+	u32 old = client->dma_slot_count, count = old ? old * 2 : DMA_SLOTS_MIN, i;
+	struct udrv_dma_slot *slots;
+
+	if (count > DMA_SLOTS_MAX)
+		return -ENOMEM; /* -ENOSPC says that a list of segments is too short */
+	slots = kvcalloc(count, sizeof(*slots), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!slots)
+		return -ENOMEM;
+	if (old)
+		memcpy(slots, client->dma_slots, old * sizeof(*slots));
+	for (i = old; i < count; i++) {
+		slots[i].handle = DMA_MAPPING | i;
+		slots[i].next_free = i + 1 < count ? i + 1 : DMA_SLOTS_MAX;
+	}
+	kvfree(client->dma_slots);
+	client->dma_slots = slots;
+	client->dma_slot_count = count;
+	client->dma_slot_free = old;
+	return 0;
+}
+
+static int slot_insert(struct udrv_client *client, struct udrv_dma *dma)
+{
+	struct udrv_dma_slot *slot;
+	int ret;
+
+	if (client->dma_slot_free == DMA_SLOTS_MAX) {
+		ret = slots_grow(client);
+		if (ret)
+			return ret;
+	}
+	slot = &client->dma_slots[client->dma_slot_free];
+	client->dma_slot_free = slot->next_free;
+	slot->dma = dma;
+	dma->handle = slot->handle;
+	client->dma_mappings++;
+	return 0;
+}
+
+static struct udrv_dma_slot *slot_find(struct udrv_client *client, u32 handle)
+{
+	u32 index = array_index_nospec(handle & DMA_SLOT, client->dma_slot_count);
+	struct udrv_dma_slot *slot = &client->dma_slots[index];
+
+	if ((handle & DMA_SLOT) >= client->dma_slot_count || slot->handle != handle || !slot->dma)
+		return NULL;
+	return slot;
+}
+
+/* The slot's next handle is another one, until it was used as often as the handle can count. */
+static void slot_free(struct udrv_client *client, struct udrv_dma_slot *slot)
+{
+	u32 uses = (slot->handle + DMA_SLOTS_MAX) & DMA_USES;
+
+	slot->dma = NULL;
+	slot->handle = DMA_MAPPING | uses | (slot->handle & DMA_SLOT);
+	slot->next_free = client->dma_slot_free;
+	client->dma_slot_free = slot - client->dma_slots;
+	client->dma_mappings--;
+}
+
 /**
  * udrv_dma_insert() - give an object a handle
  * @client: the caller, dma_lock held
  * @dma: with @kind set
- * Return: 0; -ENOSPC none is free; -ENOMEM
+ * Return: 0; -ENOSPC no buffer's handle is free; -ENOMEM
  */
 int udrv_dma_insert(struct udrv_client *client, struct udrv_dma *dma)
 {
 	int ret;
 
 	lockdep_assert_held(&client->dma_lock);
-	if (dma->kind == UDRV_DMA_BUFFER)
-		ret = xa_alloc_cyclic(&client->dma_handles, &dma->handle, dma, DMA_BUFFER_HANDLES,
-				      &client->dma_next_buffer, GFP_KERNEL_ACCOUNT);
-	else
-		ret = xa_alloc_cyclic(&client->dma_handles, &dma->handle, dma, DMA_MAPPING_HANDLES,
-				      &client->dma_next, GFP_KERNEL_ACCOUNT);
+	if (dma->kind == UDRV_DMA_MAPPING)
+		return slot_insert(client, dma);
+
+	ret = xa_alloc_cyclic(&client->dma_buffers, &dma->handle, dma, DMA_BUFFER_HANDLES,
+			      &client->dma_next_buffer, GFP_KERNEL_ACCOUNT);
 	if (ret == -EBUSY)
 		return -ENOSPC;
 	return min(ret, 0);
 }
 
 /**
- * udrv_dma_remove() - take an object out of the table
+ * udrv_dma_find_mapping() - what a handle names
+ * @client: the caller, dma_lock held
+ * @handle: from the user
+ * Return: the mapping's head; NULL if there is no such one
+ */
+struct udrv_dma *udrv_dma_find_mapping(struct udrv_client *client, u32 handle)
+{
+	struct udrv_dma_slot *slot;
+
+	lockdep_assert_held(&client->dma_lock);
+	slot = slot_find(client, handle);
+	return slot ? slot->dma : NULL;
+}
+
+/**
+ * udrv_dma_remove() - take an object out of its table
  * @client: the caller, dma_lock held
  * @handle: from the user
  * @kind: what it must name
@@ -101,13 +208,18 @@ int udrv_dma_insert(struct udrv_client *client, struct udrv_dma *dma)
  */
 struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kind)
 {
+	struct udrv_dma_slot *slot;
 	struct udrv_dma *dma;
 
 	lockdep_assert_held(&client->dma_lock);
-	dma = xa_load(&client->dma_handles, handle);
-	if (!dma || dma->kind != kind)
+	if (kind == UDRV_DMA_BUFFER)
+		return xa_erase(&client->dma_buffers, handle);
+
+	slot = slot_find(client, handle);
+	if (!slot)
 		return NULL;
-	xa_erase(&client->dma_handles, handle);
+	dma = slot->dma;
+	slot_free(client, slot);
 	return dma;
 }
 
@@ -154,9 +266,9 @@ static void dma_reap_work(struct work_struct *work)
 void udrv_dma_init(struct udrv_client *client)
 {
 	mutex_init(&client->dma_lock);
-	xa_init_flags(&client->dma_handles, XA_FLAGS_ALLOC);
+	xa_init_flags(&client->dma_buffers, XA_FLAGS_ALLOC);
 	client->dma_next_buffer = 1;
-	client->dma_next = UDRV_DMA_ALLOC_MAX_COUNT + 1;
+	client->dma_slot_free = DMA_SLOTS_MAX;
 	INIT_LIST_HEAD(&client->buffers);
 	INIT_LIST_HEAD(&client->reap);
 	spin_lock_init(&client->reap_lock);
@@ -174,27 +286,24 @@ void udrv_dma_end(struct udrv_client *client)
 {
 	struct device *dev = &client->udev->pdev->dev;
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
-	struct udrv_dma *dma;
-	unsigned long handle;
-	bool unmapped = false;
+	struct udrv_dma_slot *slot, *slots, *end;
 
 	mutex_lock(&client->dma_lock);
-	xa_for_each(&client->dma_handles, handle, dma) {
-		if (dma->kind != UDRV_DMA_MAPPING)
-			continue;
-		udrv_dma_streaming_unmap(client, dma);
-		unmapped = true;
-	}
+	slots = client->dma_slots;
+	end = slots + client->dma_slot_count;
+	for (slot = slots; slot < end; slot++)
+		if (slot->dma)
+			udrv_dma_streaming_unmap(client, slot->dma);
 
 	/* A lazy IOMMU would let the device at the pages a while longer. Once for all of them. */
-	if (unmapped && domain)
+	if (client->dma_mappings && domain)
 		iommu_flush_iotlb_all(domain);
 
-	xa_for_each(&client->dma_handles, handle, dma) {
-		if (dma->kind != UDRV_DMA_MAPPING)
+	for (slot = slots; slot < end; slot++) {
+		if (!slot->dma)
 			continue;
-		xa_erase(&client->dma_handles, handle);
-		udrv_dma_reap(client, dma);
+		udrv_dma_reap(client, slot->dma);
+		slot_free(client, slot);
 	}
 	udrv_dma_consistent_end(client);
 	mutex_unlock(&client->dma_lock);
@@ -204,7 +313,8 @@ void udrv_dma_end(struct udrv_client *client)
 void udrv_dma_free_client(struct udrv_client *client)
 {
 	flush_work(&client->reap_work);
-	xa_destroy(&client->dma_handles);
+	xa_destroy(&client->dma_buffers);
+	kvfree(client->dma_slots);
 }
 
 /**
@@ -229,7 +339,8 @@ int udrv_dma_mask(struct udrv_client *client, void *arg)
 		return ret;
 	mutex_lock(&client->dma_lock);
 	/* What is mapped already may lie above the new mask. */
-	if (!xa_empty(&client->dma_handles) || !list_empty(&client->buffers))
+	if (client->dma_mappings || !xa_empty(&client->dma_buffers) ||
+	    !list_empty(&client->buffers))
 		ret = -EBUSY;
 	else if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(p->bits)))
 		ret = -EOPNOTSUPP;

@@ -230,14 +230,14 @@ struct udrv_area *udrv_dma_area_get(struct udrv_client *client, u64 offset)
 	struct udrv_buffer *buffer = NULL;
 	struct udrv_dma *dma;
 
-	xa_lock(&client->dma_handles);
-	dma = xa_load(&client->dma_handles, handle);
-	if (dma && dma->kind == UDRV_DMA_BUFFER) {
+	xa_lock(&client->dma_buffers);
+	dma = xa_load(&client->dma_buffers, handle);
+	if (dma) {
 		buffer = container_of(dma, struct udrv_buffer, dma);
 		/* The table's own reference is dropped only after the entry is erased. */
 		kref_get(&buffer->ref);
 	}
-	xa_unlock(&client->dma_handles);
+	xa_unlock(&client->dma_buffers);
 	if (!buffer)
 		return NULL;
 
@@ -281,8 +281,8 @@ void udrv_dma_consistent_end(struct udrv_client *client)
 			udrv_dma_reap(client, &buffer->dma);
 	}
 
-	xa_for_each(&client->dma_handles, handle, dma) {
-		xa_erase(&client->dma_handles, handle);
+	xa_for_each(&client->dma_buffers, handle, dma) {
+		xa_erase(&client->dma_buffers, handle);
 		kref_put(&container_of(dma, struct udrv_buffer, dma)->ref, buffer_release_later);
 	}
 }

@@ -229,22 +229,23 @@ static void mapping_list(struct udrv_mapping *mapping, struct udrv_dma_segment *
  */
 static bool mapping_out_of_reach(struct device *dev, struct udrv_mapping *mapping)
 {
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
 	phys_addr_t bounce_last = udrv_swiotlb_last(dev);
+	bool reached = !is_swiotlb_force_bounce(dev);
 	u64 mask = dma_get_mask(dev);
+	struct iommu_domain *domain;
 	struct scatterlist *sg;
 	unsigned int i;
 
 	if (bounce_last && phys_to_dma(dev, bounce_last) <= mask)
 		return false;
-	if (domain && (domain->type & __IOMMU_DOMAIN_PAGING))
+	if (reached && mask != DMA_BIT_MASK(64))
+		for_each_sgtable_sg(&mapping->sgt, sg, i)
+			reached &= phys_to_dma(dev, sg_phys(sg) + sg->length - 1) <= mask;
+	if (reached)
 		return false;
-	if (is_swiotlb_force_bounce(dev))
-		return true;
-	for_each_sgtable_sg(&mapping->sgt, sg, i)
-		if (phys_to_dma(dev, sg_phys(sg) + sg->length - 1) > mask)
-			return true;
-	return false;
+
+	domain = iommu_get_domain_for_dev(dev);
+	return !domain || !(domain->type & __IOMMU_DOMAIN_PAGING);
 }
 
 /*
@@ -462,8 +463,8 @@ int udrv_dma_sync(struct udrv_client *client, void *arg)
 		ret = -ENODEV;
 		goto out;
 	}
-	dma = xa_load(&client->dma_handles, p->handle);
-	if (!dma || dma->kind != UDRV_DMA_MAPPING) {
+	dma = udrv_dma_find_mapping(client, p->handle);
+	if (!dma) {
 		ret = -ENOENT;
 		goto out;
 	}

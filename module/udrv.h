@@ -68,6 +68,7 @@
 #define UDRV_DMA_SHIFT 28
 
 struct udrv_client;
+struct udrv_dma_slot;
 struct udrv_prog;
 
 /* How a driver's tenure ends. */
@@ -284,9 +285,12 @@ struct udrv_charge {
  * @quiesce: program for the end; under @lock
  * @confined: opened in the confined tier; constant
  * @dma_lock: see the lock table
- * @dma_handles: handle -> struct udrv_dma
- * @dma_next: where the search for a free streaming handle begins
- * @dma_next_buffer: likewise for buffers
+ * @dma_buffers: handle -> struct udrv_dma of a buffer
+ * @dma_next_buffer: where the search for a free handle begins
+ * @dma_slots: what mappings' handles lead to; with the next three under @dma_lock
+ * @dma_slot_count: entries in @dma_slots
+ * @dma_slot_free: the first free one
+ * @dma_mappings: slots in use
  * @dma_mask_bits: as set
  * @buffers: consistent buffers that hold memory, freed by handle or not
  * @reap: objects whose pages and charges are to be given back; under @reap_lock
@@ -314,9 +318,12 @@ struct udrv_client {
 	bool confined;
 
 	struct mutex dma_lock;
-	struct xarray dma_handles;
-	u32 dma_next;
+	struct xarray dma_buffers;
 	u32 dma_next_buffer;
+	struct udrv_dma_slot *dma_slots;
+	u32 dma_slot_count;
+	u32 dma_slot_free;
+	u32 dma_mappings;
 	unsigned int dma_mask_bits;
 	struct list_head buffers;
 	struct list_head reap;
@@ -329,7 +336,7 @@ struct udrv_client {
 /**
  * struct udrv_dma - what a DMA handle names; the common head of buffers and mappings
  * @kind: which of the two
- * @handle: its key in client->dma_handles
+ * @handle: by which the driver knows it
  * @reap: in client->reap
  * @charge: what it cost
  */
@@ -441,6 +448,7 @@ void udrv_dma_free_client(struct udrv_client *client);
 int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsigned long pages);
 void udrv_dma_uncharge(struct udrv_charge *charge);
 int udrv_dma_insert(struct udrv_client *client, struct udrv_dma *dma);
+struct udrv_dma *udrv_dma_find_mapping(struct udrv_client *client, u32 handle);
 struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kind);
 void udrv_dma_reap(struct udrv_client *client, struct udrv_dma *dma);
 int udrv_dma_mask(struct udrv_client *client, void *arg);

@@ -450,6 +450,51 @@ static void segment_list(void)
 	node_close(&edu);
 }
 
+/* ---- handles --------------------------------------------------------------------------------------- */
+
+#define HANDLES 300
+
+static void handles(void)
+{
+	uint8_t *memory = anonymous(PAGE, MAP_PRIVATE);
+	uint32_t handle[HANDLES], again[HANDLES];
+
+	begin();
+	memory[0] = 1;
+	tap_step("many at once, each its own");
+	for (unsigned int i = 0; i < HANDLES; i++) {
+		handle[i] = map(memory + i, 1, UDRV_DMA_TO_DEVICE);
+		CHECK_NE(handle[i], 0);
+		for (unsigned int j = 0; j < i; j++)
+			CHECK_NE(handle[j], handle[i]);
+	}
+	tap_step("freed in another order; what was not freed stays");
+	for (unsigned int i = 0; i < HANDLES; i += 3)
+		CHECK_OK(node_dma_unmap(&edu, handle[i]));
+	for (unsigned int i = 0; i < HANDLES; i++) {
+		int error = node_dma_sync(&edu, handle[i], UDRV_DMA_SYNC_FOR_DEVICE, 0, 1);
+
+		if (i % 3)
+			CHECK_OK(error);
+		else
+			CHECK_ERROR(error, ENOENT);
+	}
+	tap_step("a freed one does not name what came after it");
+	for (unsigned int i = 0; i < HANDLES; i += 3)
+		again[i] = map(memory + i, 1, UDRV_DMA_TO_DEVICE);
+	for (unsigned int i = 0; i < HANDLES; i += 3)
+		CHECK_ERROR(node_dma_unmap(&edu, handle[i]), ENOENT);
+	tap_step("none that was never given out");
+	CHECK_ERROR(node_dma_unmap(&edu, 0), ENOENT);
+	CHECK_ERROR(node_dma_unmap(&edu, ~0U), ENOENT);
+	CHECK_ERROR(node_dma_unmap(&edu, handle[0] + 100000), ENOENT);
+	CHECK_ERROR(node_dma_unmap(&edu, handle[0] & 0x7fffffff), ENOENT);
+	for (unsigned int i = 0; i < HANDLES; i++)
+		CHECK_OK(node_dma_unmap(&edu, i % 3 ? handle[i] : again[i]));
+	nothing_held();
+	node_close(&edu);
+}
+
 /* ---- refusals --------------------------------------------------------------------------------------- */
 
 static void refused(const void *address, uint64_t length, unsigned int direction, int error)
@@ -541,6 +586,7 @@ int main(int argc, char **argv)
 		TAP_TEST(zero_page),
 		TAP_TEST(sync_parts),
 		TAP_TEST(segment_list),
+		TAP_TEST(handles),
 		TAP_TEST(refusals),
 	};
 
