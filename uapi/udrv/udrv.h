@@ -181,6 +181,11 @@ struct udrv_ioc_device_reset {
  *		there), a multiple of the page size
  * @nomap_length: out: length in bytes of that range, in whole pages; 0: all of it can be mapped
  *
+ * pread and pwrite of a register fail with EINVAL for a width that the region does not have, an
+ * offset that is not a multiple of it, or one past the end; with EPERM for a write to the MSI-X
+ * table or to config space that a driver may not change. mmap fails with EINVAL outside a region,
+ * for the excluded range and for MAP_PRIVATE; with EPERM for PROT_EXEC.
+ *
  * State: open.
  */
 struct udrv_ioc_region_info {
@@ -211,7 +216,10 @@ struct udrv_ioc_region_info {
  * pending. With exactly 4 bytes it waits for vector 0 and returns that vector's running total as a
  * __u32. Any other size below one record is EINVAL. If no interrupts are set up, read() sets up one
  * vector first: MSI-X or MSI if bus mastering is on, else INTx (EINVAL if the device has MSI only
- * and bus mastering is off, EOPNOTSUPP if it has no interrupt at all).
+ * and bus mastering is off, EOPNOTSUPP if it has no interrupt at all). So does poll(). A reader that
+ * is blocked while IRQ_SETUP changes the set-up waits on, for what the new one brings; after
+ * UDRV_IRQ_NONE that is one vector again. preadv2() at offset -1 (or 0) with RWF_NOWAIT is one read
+ * that does not wait (EAGAIN).
  *
  * INTx is masked when it fires and armed by waiting: by a read() or poll() that finds nothing
  * pending (O_NONBLOCK: that returns EAGAIN). There is no call to make between two interrupts.
@@ -547,14 +555,14 @@ struct udrv_dma_segment {
  *
  * The pages are pinned, and charged to RLIMIT_MEMLOCK, until DMA_UNMAP. The segments cover the
  * memory in order. With an IOMMU the list is usually one entry; a list of one entry for each page
- * is always long enough. Between map and unmap the memory is the device's: use DMA_SYNC before the
+ * is always long enough; each keeps the memory's offset in its page. Between map and unmap the memory is the device's: use DMA_SYNC before the
  * CPU looks, and before the device looks again.
  *
  * Errors: EFAULT the memory is not mapped (or not writable, for a device that writes), or it is not
  * ordinary memory (a BAR, a consistent buffer); ENOSPC the list is too short (nothing is mapped);
- * ENOMEM the limit is reached, there is no room in the IOMMU or the bounce buffer, or
- * (without an IOMMU) the memory lies above the DMA mask, and so does the bounce buffer.
- * State: open.
+ * ENOMEM the limit is reached, there are 2^20 mappings, there is no room in the IOMMU or the
+ * bounce buffer, or (without an IOMMU) the memory lies above the DMA mask, and so does the bounce
+ * buffer. State: open.
  */
 struct udrv_ioc_dma_map {
 	__u32 size;
