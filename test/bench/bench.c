@@ -231,13 +231,17 @@ void bench_figure(const char *figure, const struct bench_side *sides, unsigned i
 /* Is it the instruction that is counted? A loop of known length says so. */
 static void check_counter(void)
 {
-	unsigned long n = 1000000;
-	uint64_t start, count;
+	uint64_t start, spent, count = UINT64_MAX;
 
-	start = bench_instructions();
-	__asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
-	count = bench_instructions() - start;
-	/* A tick or two may be in it. */
+	/* The least of some: a tick, and what it lets run, may be in one. */
+	for (unsigned int try = 0; try < 5; try++) {
+		unsigned long n = 1000000;
+
+		start = bench_instructions();
+		__asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
+		spent = bench_instructions() - start;
+		count = spent < count ? spent : count;
+	}
 	if (count < 2000000 || count > 2100000)
 		die("the counter does not count instructions: %llu for 2000000. vm --icount?",
 		    (unsigned long long)count);
