@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# e1000_driver.sh MODEL KIND: the sample network driver on a real link. MODEL: 82540EM or 82574L; KIND: intx, msi, msix.
+# e1000_driver.sh MODEL KIND: the sample network driver on a real link: frames, counters, death (the rest is
+# e1000_control.sh's). MODEL: 82540EM or 82574L; KIND: intx, msi, msix.
 #
 # Its peer is a virtio-net with the kernel's driver in another network namespace; everything that judges (ping, iperf3,
 # nc, sha256sum, the interface's own counters) was written by others.
@@ -14,11 +15,7 @@ cd "$(dirname "$0")/../.." || exit
 trap net_cleanup EXIT
 
 model=${1:-82540EM} kind=${2:-intx}
-case $model in
-82540EM) device=00:04.0 peer=00:05.0 qdev=nic0 address=52:54:00:00:00:04 driver=e1000 ;;
-82574L) device=00:06.0 peer=00:07.0 qdev=nic1 address=52:54:00:00:00:06 driver=e1000e ;;
-*) bail "no such model: $model" ;;
-esac
+net_card "$model"
 
 modprobe tun || bail "no tun"
 peer_setup "$peer"
@@ -55,74 +52,9 @@ check "iperf3 from the peer" iperf 3 --reverse
 check "iperf3 both ways at once" iperf 3 --bidir
 check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
 
-# ---- filters: frames that are not ours arrive only when asked for
-
-modes() { grep -c 'receive: ' "$NET_DIR/err"; }
-modes_more_than() { [ "$(modes)" -gt "$1" ]; }
-
-# The driver has seen a change: one more line about its filters than before.
-mode_changes() {
-	local before
-
-	before=$(modes)
-	"$@" && within 30 modes_more_than "$before"
-}
-
-# Of 60 frames to this address, none (fewer than 30 of anything) or all arrive.
-filtered() {
-	local before
-
-	before=$(received)
-	burst 60 "$1"
-	ping_all 1 10.0.0.2 || return # what was sent before it has been received by now
-	at_most $(($(received) - before)) 30
-}
-let_in() {
-	local before
-
-	before=$(received)
-	burst 60 "$1"
-	within 30 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 59))
-}
-
 check "ends on SIGINT with status 0" driver_end INT
 check "and was quiet" is_empty "$NET_DIR/err"
 check "its interface is gone with it" test ! -e /sys/class/net/nic0
-check "starts again, telling what it does" nic_up --verbose --irq="$kind" "$device"
-ip -n peer route add 239.0.0.0/8 dev wire
-ip -n peer neigh add 10.0.0.77 lladdr 52:54:00:99:99:99 dev wire
-
-group=01:00:5e:01:02:03
-check "a multicast group that nobody joined is filtered" filtered 239.1.2.3
-check "a group is joined" mode_changes ip maddr add $group dev nic0
-check "and let in" let_in 239.1.2.3
-check "another group is not" filtered 239.7.7.7
-check "allmulticast is seen" mode_changes ip link set nic0 allmulticast on
-check "and lets the other group in" let_in 239.7.7.7
-check "allmulticast goes" mode_changes ip link set nic0 allmulticast off
-check "and the other group with it" filtered 239.7.7.7
-check "a group is left" mode_changes ip maddr del $group dev nic0
-check "and filtered again" filtered 239.1.2.3
-check "somebody else's frames are filtered" filtered 10.0.0.77
-check "promiscuous mode is seen" mode_changes ip link set nic0 promisc on
-check "and lets them in" let_in 10.0.0.77
-check "promiscuous mode goes" mode_changes ip link set nic0 promisc off
-check "and they with it" filtered 10.0.0.77
-check "another address is taken over" mode_changes ip link set nic0 address 52:54:00:99:99:99
-ip -n peer neigh flush dev wire
-check "and answers" ping_all 5 -i 0.02 10.0.0.2
-check "the first address comes back" mode_changes ip link set nic0 address "$address"
-ip -n peer neigh flush dev wire
-check "and answers too" ping_all 5 -i 0.02 10.0.0.2
-
-# ---- the link
-
-lab monitor set_link "$qdev" off
-check "the link goes: the interface loses its carrier" within 30 no_carrier nic0
-lab monitor set_link "$qdev" on
-check "the link comes back" within 30 has_carrier nic0
-check "and carries frames" ping_all 5 -i 0.02 10.0.0.2
-check "ends on SIGTERM with status 0" driver_end TERM
 
 # ---- counters: the card's, the driver's and the interface's agree
 
@@ -170,30 +102,8 @@ within 40 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q 
 check "iperf3 again" iperf 2
 check "iperf3 again, from the peer" iperf 2 --reverse
 
-# ---- refusals say what to do
-
-refused() { ! $E1000 "$@" >/dev/null 2>"$NET_DIR/refused"; }
-check "a second driver is refused" refused --dump "$device"
-check "and told why" contains "$NET_DIR/refused" "e1000: $device: in use"
 driver_end INT
-check "the interface that was there before stays" test -e /sys/class/net/nic0
-check "without a carrier" no_carrier nic0
 ip link del nic0
-check "a device that is not bound is refused" refused --dump 00:05.0
-check "and told what to do" contains "$NET_DIR/refused" 'udrv bind'
-[ "$model" != 82540EM ] || check "MSI on a card without it is refused" refused --dump --irq=msi "$device"
-check "no port at all is refused" refused "$device"
-
-# ---- without an interface
-
-driver_start --dump --irq="$kind" "$device"
-check "--dump sees the link" within 30 contains "$NET_DIR/out" '^link up$'
-ip -n peer neigh replace 10.0.0.1 lladdr "$address" dev wire
-burst 3 10.0.0.1
-check "--dump shows a ping" within 30 contains "$NET_DIR/out" \
-	"52:54:00:00:00:0[57] > $address, IPv4 \\(0x0800\\), length 98, 10.0.0.2 > 10.0.0.1 ICMP"
-check "--dump ends on SIGINT with status 0" driver_end INT
-ip -n peer neigh flush dev wire nud permanent
 
 # ---- the kernel's own driver takes the card back
 

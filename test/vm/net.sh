@@ -12,6 +12,16 @@ NET_DIR=$(mktemp -d)
 driver_pid=
 peer_name= # while it is in its namespace
 
+# net_card MODEL: sets what the lab has of this card: device peer qdev address driver
+# shellcheck disable=SC2034  # for who sources this
+net_card() {
+	case $1 in
+	82540EM) device=00:04.0 peer=00:05.0 qdev=nic0 address=52:54:00:00:00:04 driver=e1000 ;;
+	82574L) device=00:06.0 peer=00:07.0 qdev=nic1 address=52:54:00:00:00:06 driver=e1000e ;;
+	*) bail "no such model: $1" ;;
+	esac
+}
+
 # The interface of a PCI device (with or without a virtio device between), under the name that udev gives it.
 interface_of() {
 	local path
