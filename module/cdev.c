@@ -119,7 +119,7 @@ static void *value_bytes(u64 *value, size_t width)
 }
 
 static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t bytes, loff_t pos,
-				 bool nonblock)
+				 unsigned int nonblock)
 {
 	struct udrv_client *client = file->private_data;
 	u64 value = 0;

@@ -16,6 +16,7 @@
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
 #include <linux/ktime.h>
+#include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
 #include "irq.h"
@@ -33,25 +34,29 @@ static __always_inline void vector_fire(struct udrv_vector *v)
 		udrv_eventfd_signal(v->eventfd);
 		return;
 	}
-	if (!v->pending++) {
+	if (likely(!v->pending++)) {
 		v->time_ns = ktime_get_ns();
-		set_bit(v->index, v->irq->pending);
+		set_bit(v->index, v->bits);
 	}
+}
+
+static noinline void irq_wake_sleepers(struct udrv_irq *irq)
+{
+	spin_lock(&irq->wait.lock);
+	wake_up_locked_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
+	spin_unlock(&irq->wait.lock);
 }
 
 /* Wake whoever waits for interrupts. Interrupts are off, and no vector's lock is held. */
 static __always_inline void irq_wake(struct udrv_irq *irq)
 {
 	/*
-	 * Pairs with the barriers in irq_wait() and udrv_irq_poll(): a sleeper sees the bit, or we
+	 * Pairs with the barriers in irq_sleep() and udrv_irq_poll(): a sleeper sees the bit, or we
 	 * see the sleeper.
 	 */
-	if (wq_has_sleeper(&irq->wait)) {
-		spin_lock(&irq->wait.lock);
-		wake_up_locked_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
-		spin_unlock(&irq->wait.lock);
-	}
-	if (READ_ONCE(irq->fasync))
+	if (wq_has_sleeper(&irq->wait))
+		irq_wake_sleepers(irq);
+	if (unlikely(READ_ONCE(irq->fasync)))
 		kill_fasync(&irq->fasync, SIGIO, POLL_IN);
 }
 
@@ -63,79 +68,69 @@ static __always_inline void irq_wake(struct udrv_irq *irq)
  */
 void udrv_irq_wake(struct udrv_irq *irq)
 {
-	unsigned long flags;
-
-	local_irq_save(flags);
-	irq_wake(irq);
-	local_irq_restore(flags);
-}
-
-/* The reader's buffer was bad: what was taken is pending again, if it is still the same set-up. */
-static void vector_give_back(struct udrv_vector *v, u32 count, u64 time_ns, u64 value,
-			     unsigned int setups)
-{
-	spin_lock_irq(&v->lock);
-	if (READ_ONCE(v->irq->setups) == setups && !v->eventfd) {
-		v->pending += count;
-		v->value |= value;
-		v->time_ns = time_ns;
-		set_bit(v->index, v->irq->pending);
-	}
-	spin_unlock_irq(&v->lock);
-	udrv_irq_wake(v->irq); /* another reader may have come and found nothing */
-}
-
-static int record_put(struct udrv_irq_record __user *record, u32 vector, u32 count, u64 time_ns,
-		      u64 value)
-{
-	if (!user_write_access_begin(record, sizeof(*record)))
-		return -EFAULT;
-	unsafe_put_user(vector, &record->vector, err_fault);
-	unsafe_put_user(count, &record->count, err_fault);
-	unsafe_put_user(time_ns, &record->time_ns, err_fault);
-	unsafe_put_user(value, &record->value, err_fault);
-	user_write_access_end();
-	return 0;
-
-err_fault:
-	user_write_access_end();
-	return -EFAULT;
+	if (wq_has_sleeper(&irq->wait))
+		wake_up_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
+	if (READ_ONCE(irq->fasync))
+		kill_fasync(&irq->fasync, SIGIO, POLL_IN);
 }
 
 /*
- * Take what is pending and give it to a reader: a record, or the running total. Return the bytes
- * written; 0 if there was nothing; -EFAULT if the buffer is bad, and nothing was taken.
+ * Give a reader what is pending: a record, or the running total. It is written where it is taken,
+ * under the vector's lock, so that nothing is taken that did not arrive; a page of the buffer that
+ * is not there is not waited for, but left to the caller (vector_fault_in).
+ *
+ * Return the bytes written; 0 if there was nothing; -EFAULT.
  */
-static __always_inline ssize_t vector_read(struct udrv_vector *v, char __user *buf, bool as_total)
+static __always_inline ssize_t vector_read(struct udrv_irq *irq, unsigned int index,
+					   char __user *buf, bool as_total)
 {
-	unsigned int setups = READ_ONCE(v->irq->setups);
-	u64 time_ns, value;
-	u32 count, total;
-	int ret;
+	struct udrv_irq_record __user *record = (struct udrv_irq_record __user *)buf;
+	struct udrv_vector *v = &irq->vectors[index];
+	size_t bytes = as_total ? sizeof(u32) : sizeof(*record);
+	ssize_t ret = 0;
+	u32 count;
 
 	spin_lock_irq(&v->lock);
 	count = min_t(u64, v->pending, U32_MAX);
-	time_ns = v->time_ns;
-	value = v->value;
-	total = v->total;
-	v->pending -= count;
-	v->value = 0;
-	if (!v->pending)
-		clear_bit(v->index, v->irq->pending);
-	spin_unlock_irq(&v->lock);
 	if (!count)
-		return 0;
+		goto out;
 
-	if (as_total)
-		ret = put_user(total, (u32 __user *)buf);
-	else
-		ret = record_put((struct udrv_irq_record __user *)buf, v->index, count, time_ns,
-				 value);
-	if (ret) {
-		vector_give_back(v, count, time_ns, value, setups);
-		return ret;
+	pagefault_disable();
+	ret = -EFAULT;
+	if (!user_write_access_begin(buf, bytes))
+		goto err_enable;
+	if (as_total) {
+		unsafe_put_user((u32)v->total, (u32 __user *)buf, err_fault);
+	} else {
+		unsafe_put_user(index, &record->vector, err_fault);
+		unsafe_put_user(count, &record->count, err_fault);
+		unsafe_put_user(v->time_ns, &record->time_ns, err_fault);
+		unsafe_put_user(v->value, &record->value, err_fault);
 	}
-	return as_total ? sizeof(u32) : sizeof(struct udrv_irq_record);
+	user_write_access_end();
+	pagefault_enable();
+
+	v->value = 0;
+	v->pending -= count;
+	if (likely(!v->pending))
+		clear_bit(index, irq->pending);
+	ret = bytes;
+out:
+	spin_unlock_irq(&v->lock);
+	return ret;
+
+err_fault:
+	user_write_access_end();
+err_enable:
+	pagefault_enable();
+	spin_unlock_irq(&v->lock);
+	return ret;
+}
+
+/* vector_read() found the buffer's page absent. Is it there now? No lock held: this may wait. */
+static bool vector_fault_in(char __user *buf, size_t bytes)
+{
+	return access_ok(buf, bytes) && !fault_in_safe_writeable(buf, bytes);
 }
 
 /* ---- INTx ---- */
@@ -361,101 +356,124 @@ irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data)
 
 /* ---- waiting ---- */
 
-/* The first vector with something to read; irq->capacity if there is none. */
-static unsigned int irq_first_pending(const struct udrv_irq *irq)
-{
-	unsigned long bits;
-	unsigned int i;
-
-	for (i = 0; i < irq->capacity; i += BITS_PER_LONG) {
-		bits = READ_ONCE(irq->pending[i / BITS_PER_LONG]);
-		if (bits)
-			return i + __ffs(bits);
-	}
-	return irq->capacity;
-}
-
 /* Is there something to read, from vector 0 or from any? */
-static bool irq_pending(const struct udrv_irq *irq, bool vector0)
+static __always_inline bool irq_pending(const struct udrv_irq *irq, bool vector0)
 {
-	return vector0 ? test_bit(0, irq->pending) : irq_first_pending(irq) < irq->capacity;
-}
-
-/* There is room for more records, from vector @i on. Return their bytes. */
-static noinline size_t irq_read_more(struct udrv_irq *irq, unsigned int i, char __user *buf,
-				     size_t bytes)
-{
-	size_t done = 0;
-	ssize_t ret;
-
-	for_each_set_bit_from(i, irq->pending, irq->capacity) {
-		ret = vector_read(&irq->vectors[i], buf + done, false);
-		if (ret < 0)
-			break;
-		done += ret;
-		if (bytes - done < sizeof(struct udrv_irq_record))
-			break;
-	}
-	return done;
+	if (vector0)
+		return test_bit(0, irq->pending);
+	if (likely(irq->capacity <= BITS_PER_LONG))
+		return READ_ONCE(*irq->pending);
+	return !bitmap_empty(irq->pending, irq->capacity);
 }
 
 /* Give a reader what is pending, as much as it has room for. Return 0 if there is nothing. */
-static __always_inline ssize_t irq_read_pending(struct udrv_irq *irq, char __user *buf, size_t bytes)
+static noinline ssize_t irq_read_pending(struct udrv_irq *irq, char __user *buf, size_t bytes)
 {
 	bool total = bytes == sizeof(u32);
-	unsigned int i = irq_first_pending(irq);
+	size_t each = total ? bytes : sizeof(struct udrv_irq_record), done = 0;
+	unsigned int i = 0, end = total ? 1 : irq->capacity;
 	ssize_t ret;
 
-	if (i >= irq->capacity || (total && i))
+	for (;;) {
+		i = find_next_bit(irq->pending, end, i);
+		if (i >= end || bytes - done < each)
+			return done;
+		ret = total ? vector_read(irq, i, buf, true) :
+			      vector_read(irq, i, buf + done, false);
+		if (likely(ret >= 0)) {
+			done += ret;
+			i++;
+		} else if (!vector_fault_in(buf + done, each)) {
+			return done ?: -EFAULT;
+		}
+	}
+}
+
+/* The short way, for a reader of one record: the first vector's, if it is pending. */
+static __always_inline ssize_t irq_read_first(struct udrv_client *client, char __user *buf)
+{
+	struct udrv_irq *irq = &client->irq;
+
+	/* Acquire: pairs with irq_alloc_vectors(). There is always a bitmap, if but an empty one. */
+	if (READ_ONCE(client->ended) || !test_bit(0, smp_load_acquire(&irq->pending)))
 		return 0;
-	ret = vector_read(&irq->vectors[i], buf, total);
-	if (ret > 0 && bytes - ret >= sizeof(struct udrv_irq_record))
-		ret += irq_read_more(irq, i + 1, buf + ret, bytes - ret);
-	return ret;
+	return vector_read(irq, 0, buf, false);
 }
 
 /*
- * A reader has found nothing: wait. @armed: the set-up for which it has armed INTx, 0 for none yet.
- * Return that for which it has now, and it looks again; or -errno.
+ * Sleep until there is something to read, or to look at: the client's end, another set-up than
+ * @setups. Return 0 or -ERESTARTSYS.
  */
-static noinline int irq_wait(struct udrv_client *client, bool total, bool nonblock, int armed)
+static int irq_sleep(struct udrv_client *client, bool vector0, unsigned int setups)
 {
 	struct udrv_irq *irq = &client->irq;
-	DECLARE_WAITQUEUE(wait, current);
-	int setups, ret;
+	DEFINE_WAIT(wait);
+	int ret = 0;
 
-	/* Pairs with irq_configure(): what is set up is there to be used. */
-	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE)
-		return udrv_irq_setup_default(client);
-
-	/*
-	 * Arm once for each call and set-up: a second reader that wakes up empty-handed must not
-	 * arm under the feet of the first, who has yet to acknowledge its interrupt.
-	 */
-	setups = READ_ONCE(irq->setups) & INT_MAX;
-	if (armed != setups && irq_arm(irq))
-		return setups;
-	if (nonblock)
-		return -EAGAIN;
-
-	ret = setups;
 	spin_lock_irq(&irq->wait.lock);
-	__add_wait_queue_entry_tail(&irq->wait, &wait);
+	__add_wait_queue(&irq->wait, &wait);
 	set_current_state(TASK_INTERRUPTIBLE); /* a barrier: pairs with irq_wake() */
-	if (!irq_pending(irq, total) && !READ_ONCE(client->ended) &&
-	    (READ_ONCE(irq->setups) & INT_MAX) == setups) {
-		if (signal_pending(current)) {
+	spin_unlock_irq(&irq->wait.lock);
+	if (!irq_pending(irq, vector0) && !READ_ONCE(client->ended) &&
+	    READ_ONCE(irq->setups) == setups) {
+		if (signal_pending(current))
 			ret = -ERESTARTSYS;
-		} else {
-			spin_unlock_irq(&irq->wait.lock);
+		else
 			schedule();
-			spin_lock_irq(&irq->wait.lock);
+	}
+	/* Woken up: it is off the queue, and running. */
+	if (!list_empty_careful(&wait.entry))
+		finish_wait(&irq->wait, &wait);
+	return ret;
+}
+
+static noinline ssize_t irq_read_wait(struct udrv_client *client, char __user *buf, size_t bytes,
+				      unsigned int nonblock)
+{
+	struct udrv_irq *irq = &client->irq;
+	bool total = bytes == sizeof(u32);
+	unsigned int setups, kind, armed = READ_ONCE(irq->setups) - 1;
+	ssize_t ret;
+
+	for (;;) {
+		if (READ_ONCE(client->ended))
+			return -ENODEV;
+		/* Pairs with irq_configure(): what is set up is there to be used. */
+		kind = smp_load_acquire(&irq->kind);
+		if (kind == UDRV_IRQ_NONE) {
+			ret = udrv_irq_setup_default(client);
+			if (ret)
+				return ret;
+			continue;
+		}
+		if (irq_pending(irq, total)) {
+			ret = irq_read_pending(irq, buf, bytes);
+			if (ret)
+				return ret;
+		}
+
+		/*
+		 * Arm once for each call and set-up: a second reader that wakes up empty-handed
+		 * must not arm under the feet of the first, who has yet to acknowledge its
+		 * interrupt.
+		 */
+		setups = READ_ONCE(irq->setups);
+		if (kind == UDRV_IRQ_INTX && armed != setups) {
+			armed = setups;
+			if (irq_arm(irq))
+				continue;
+		}
+		if (nonblock)
+			return -EAGAIN;
+		ret = irq_sleep(client, total, setups);
+		if (ret)
+			return ret;
+		if (bytes == sizeof(struct udrv_irq_record)) {
+			ret = irq_read_first(client, buf);
+			if (likely(ret > 0))
+				return ret;
 		}
 	}
-	__remove_wait_queue(&irq->wait, &wait);
-	__set_current_state(TASK_RUNNING);
-	spin_unlock_irq(&irq->wait.lock);
-	return ret;
 }
 
 /**
@@ -463,34 +481,26 @@ static noinline int irq_wait(struct udrv_client *client, bool total, bool nonblo
  * @client: the caller
  * @buf: where records go
  * @bytes: room: 4 for vector 0's total, else at least one record
- * @nonblock: do not wait
+ * @nonblock: if not 0, do not wait
  *
  * Context: process, no lock held.
  * Return: bytes; -EINVAL bad size, -EAGAIN, -ERESTARTSYS, -EFAULT (nothing is lost), -ENODEV; what
  * setting up the default vector returned.
  */
-ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes, bool nonblock)
+ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes,
+		      unsigned int nonblock)
 {
-	struct udrv_irq *irq = &client->irq;
-	int armed = 0;
 	ssize_t ret;
 
+	if (likely(bytes == sizeof(struct udrv_irq_record))) {
+		ret = irq_read_first(client, buf);
+		if (likely(ret > 0))
+			return ret;
+		return irq_read_wait(client, buf, sizeof(struct udrv_irq_record), nonblock);
+	}
 	if (bytes != sizeof(u32) && bytes < sizeof(struct udrv_irq_record))
 		return -EINVAL;
-
-	for (;;) {
-		if (READ_ONCE(client->ended))
-			return -ENODEV;
-		/* Pairs with irq_configure(), as in irq_wait(). */
-		if (smp_load_acquire(&irq->kind) != UDRV_IRQ_NONE) {
-			ret = irq_read_pending(irq, buf, bytes);
-			if (ret)
-				return ret;
-		}
-		armed = irq_wait(client, bytes == sizeof(u32), nonblock, armed);
-		if (armed < 0)
-			return armed;
-	}
+	return irq_read_wait(client, buf, bytes, nonblock);
 }
 
 /**
@@ -511,7 +521,7 @@ __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table
 	smp_mb();
 	if (READ_ONCE(client->ended))
 		return EPOLLHUP;
-	/* Pairs with irq_configure(), as in udrv_irq_read(). */
+	/* Pairs with irq_configure(), as in irq_read_wait(). */
 	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE && udrv_irq_setup_default(client))
 		return READ_ONCE(client->ended) ? EPOLLHUP : EPOLLERR;
 	if (irq_pending(irq, false) || irq_arm(irq))

@@ -23,18 +23,18 @@ static int irq_alloc_vectors(struct udrv_client *client)
 	struct udrv_device *udev = client->udev;
 	struct udrv_irq *irq = &client->irq;
 	unsigned int capacity = max3(1U, udev->msi_count, udev->msix_count);
+	unsigned long *pending;
 	unsigned int i;
 
 	if (irq->vectors)
 		return 0;
 
-	irq->pending = bitmap_zalloc(capacity, GFP_KERNEL_ACCOUNT);
-	if (!irq->pending)
+	pending = bitmap_zalloc(capacity, GFP_KERNEL_ACCOUNT);
+	if (!pending)
 		return -ENOMEM;
 	irq->vectors = kvcalloc(capacity, sizeof(*irq->vectors), GFP_KERNEL_ACCOUNT);
 	if (!irq->vectors) {
-		bitmap_free(irq->pending);
-		irq->pending = NULL;
+		bitmap_free(pending);
 		return -ENOMEM;
 	}
 
@@ -42,8 +42,11 @@ static int irq_alloc_vectors(struct udrv_client *client)
 	for (i = 0; i < capacity; i++) {
 		spin_lock_init(&irq->vectors[i].lock);
 		irq->vectors[i].irq = irq;
+		irq->vectors[i].bits = pending;
 		irq->vectors[i].index = i;
 	}
+	/* Pairs with irq_read_first(): who sees a bit sees its vector. */
+	smp_store_release(&irq->pending, pending);
 	return 0;
 }
 
@@ -96,14 +99,17 @@ static void irq_teardown(struct udrv_client *client)
 		udrv_irq_intx_mask(&irq->vectors[0]);
 	spin_unlock_irqrestore(&irq->vectors[0].lock, flags);
 
-	/* A held line must be let go before the handler goes: the hold would outlive it. */
+	/*
+	 * A held line must be let go before the handler goes: the hold would outlive it. What the
+	 * device has to say from here on nobody would answer.
+	 */
+	if (kind == UDRV_IRQ_INTX && udev->intx_maskable)
+		udrv_irq_intx_disable(udev);
 	irq_release_line(irq);
 	for (i = 0; i < count; i++)
 		vector_release(&irq->vectors[i]);
 	irq->paused = false;
 	irq->ack = NULL; /* no handler is left to run it */
-	if (kind == UDRV_IRQ_INTX && udev->intx_maskable)
-		udrv_irq_intx_disable(udev);
 	if (kind != UDRV_IRQ_INTX) {
 		pci_free_irq_vectors(udev->pdev);
 		/* The PCI core has enabled INTx in exchange. */
@@ -192,6 +198,13 @@ err_vectors:
 	return ret;
 }
 
+/* Nothing is set up now: who waited for what was before looks again. */
+static void irq_look_again(struct udrv_irq *irq)
+{
+	WRITE_ONCE(irq->setups, irq->setups + 1);
+	udrv_irq_wake(irq);
+}
+
 /*
  * Replace the set-up. client->lock held. @count: wanted, then had; with -ENOSPC what could be had.
  */
@@ -211,6 +224,7 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
 		if (*count)
 			return -EINVAL;
 		irq_teardown(client);
+		irq_look_again(irq);
 		return 0;
 	}
 	if (!most[kind])
@@ -219,6 +233,9 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
 		return -EINVAL;
 	if (kind != UDRV_IRQ_INTX && !client->bus_master)
 		return -EINVAL;
+	/* Not shared, by choice: the line would be denied to other drivers. */
+	if (no_disint && client->confined && udev->intx_maskable)
+		return -EPERM;
 	if (!*count)
 		*count = most[kind];
 	/* Without the disable bit the line cannot be shared: the same as asking not to use it. */
@@ -238,9 +255,7 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
 	if (ret < 0) {
 		if (udev->intx_maskable)
 			udrv_irq_intx_disable(udev);
-		/* Who waited for the old set-up looks again. */
-		WRITE_ONCE(irq->setups, irq->setups + 1);
-		udrv_irq_wake(irq);
+		irq_look_again(irq);
 		return ret;
 	}
 
@@ -318,6 +333,7 @@ void udrv_irq_setup_undo(struct udrv_client *client, void *arg)
 {
 	mutex_lock(&client->lock);
 	irq_teardown(client);
+	irq_look_again(&client->irq);
 	mutex_unlock(&client->lock);
 }
 
@@ -540,13 +556,15 @@ int udrv_irq_detach(struct udrv_client *client, void *arg)
 void udrv_irq_init(struct udrv_client *client)
 {
 	init_waitqueue_head(&client->irq.wait);
+	client->irq.pending = &client->irq.none;
 }
 
 /** udrv_irq_free() - free the tables; the client has ended and nobody reads any more */
 void udrv_irq_free(struct udrv_client *client)
 {
 	kvfree(client->irq.vectors);
-	bitmap_free(client->irq.pending);
+	if (client->irq.pending != &client->irq.none)
+		bitmap_free(client->irq.pending);
 }
 
 /**

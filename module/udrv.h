@@ -206,6 +206,7 @@ struct udrv_device {
  * @value: what the acknowledge program read for those pending, ORed
  * @eventfd: where they go instead, or NULL
  * @irq: the table that this vector is in; constant
+ * @bits: its @pending; constant
  * @index: its number there; constant
  * @linux_irq: the kernel's number; constant while it is set up
  * @name: in /proc/interrupts; constant while it is set up
@@ -219,6 +220,7 @@ struct udrv_vector {
 	u64 value;
 	struct eventfd_ctx *eventfd;
 	struct udrv_irq *irq;
+	unsigned long *bits;
 	unsigned int index;
 	int linux_irq;
 	char name[40];
@@ -229,7 +231,9 @@ struct udrv_vector {
  * @vectors: as many as the device could have; allocated at the first set-up and kept until the
  *	client is freed, so that a reader needs no lock to find them
  * @capacity: entries in @vectors
- * @pending: one bit for each vector with something to read; set and cleared under its vector's lock
+ * @pending: one bit for each vector with something to read; set and cleared under its vector's lock;
+ *	never NULL
+ * @none: what @pending is before the first set-up
  * @kind: UDRV_IRQ_*; written under client->lock
  * @count: vectors in use; written under client->lock
  * @intx_disint: INTx is masked by PCI_COMMAND_INTX_DISABLE, else at the interrupt controller
@@ -245,6 +249,7 @@ struct udrv_irq {
 	struct udrv_vector *vectors;
 	unsigned int capacity;
 	unsigned long *pending;
+	unsigned long none;
 	unsigned int kind;
 	unsigned int count;
 	bool intx_disint;
@@ -424,7 +429,8 @@ void udrv_irq_silence(struct udrv_client *client);
 void udrv_irq_end(struct udrv_client *client);
 void udrv_irq_pause(struct udrv_client *client);
 void udrv_irq_resume(struct udrv_client *client);
-ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes, bool nonblock);
+ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes,
+		      unsigned int nonblock);
 __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table *wait);
 int udrv_irq_setup(struct udrv_client *client, void *arg);
 void udrv_irq_setup_undo(struct udrv_client *client, void *arg);

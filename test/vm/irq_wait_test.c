@@ -431,6 +431,29 @@ static void setup_under_a_reader(void)
 	node_close(&edu);
 }
 
+/* Who waits while everything is given back waits for what a new read would set up. */
+static void none_under_a_reader(void)
+{
+	struct udrv_irq_record record;
+	struct os_thread reader;
+
+	begin(UDRV_IRQ_INTX);
+	CHECK_OK(node_bus_master(&edu, true));
+	for (unsigned int kind = UDRV_IRQ_INTX; kind <= UDRV_IRQ_MSI; kind++) {
+		tap_step("from %s to the default", kind_names[kind]);
+		CHECK_EQ(node_irq_setup(&edu, kind, 1), 1);
+		os_thread_start(&reader, read_record, &record);
+		os_wait_blocked(reader.tid, SYS_read);
+		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
+		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).kind == UDRV_IRQ_MSI, 5000));
+		edu_raise(&edu, 1);
+		os_thread_join(&reader);
+		check_record(&record, 1);
+		edu_ack(&edu);
+	}
+	node_close(&edu);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -445,6 +468,7 @@ int main(int argc, char **argv)
 		TAP_TEST_LONG(two_readers_msi, 120),
 		TAP_TEST(signals),
 		TAP_TEST(setup_under_a_reader),
+		TAP_TEST(none_under_a_reader),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

@@ -239,7 +239,8 @@ struct udrv_irq_record {
 /* udrv_ioc_irq_setup.flags */
 /*
  * INTx: the interrupt disable bit is broken, do not use it. The line can be shared then only with
- * an acknowledge program (PROG_SET); without one, EBUSY if it is.
+ * an acknowledge program (PROG_SET); without one, EBUSY if it is. A confined driver may say so only
+ * of a device that has no such bit (EPERM).
  */
 #define UDRV_IRQ_SETUP_NO_DISINTX (1U << 0)
 
