@@ -21,6 +21,25 @@ static DEFINE_IDA(udrv_minors);
 
 /* ---- file operations ---- */
 
+/*
+ * Both locks that an open needs. Somebody's end may hold the device's for a second, and the other
+ * one is everybody's: it is not held while waiting.
+ */
+static int cdev_lock_to_open(struct udrv_device *udev)
+{
+	for (;;) {
+		if (mutex_lock_interruptible(&udrv_trust_lock))
+			return -ERESTARTSYS;
+		if (mutex_trylock(&udev->lock))
+			return 0;
+		mutex_unlock(&udrv_trust_lock);
+
+		if (mutex_lock_interruptible(&udev->lock))
+			return -ERESTARTSYS;
+		mutex_unlock(&udev->lock);
+	}
+}
+
 static int udrv_cdev_open(struct inode *inode, struct file *file)
 {
 	struct udrv_device *udev = container_of(inode->i_cdev, struct udrv_device, cdev);
@@ -28,25 +47,26 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 	bool confined;
 	int ret;
 
-	if (mutex_lock_interruptible(&udrv_trust_lock))
-		return -ERESTARTSYS;
-	/* Somebody's end may take a second, and the other lock is everybody's. */
-	if (mutex_lock_interruptible(&udev->lock)) {
-		mutex_unlock(&udrv_trust_lock);
-		return -ERESTARTSYS;
-	}
+	ret = cdev_lock_to_open(udev);
+	if (ret)
+		return ret;
 
 	ret = -ENODEV;
 	if (udev->gone)
-		goto out;
+		goto err_locks;
+
+	ret = -EIO;
+	if (udev->failed)
+		goto err_locks;
 
 	ret = -EBUSY;
 	if (udev->client || udev->away)
-		goto out;
+		goto err_locks;
 
 	ret = udrv_trust_open(udev, &confined);
 	if (ret)
-		goto out;
+		goto err_locks;
+	mutex_unlock(&udrv_trust_lock);
 
 	/* Powered while it is open. */
 	ret = pm_runtime_resume_and_get(&udev->pdev->dev);
@@ -63,13 +83,16 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 	file->f_mode |= FMODE_NOWAIT;
 	/* When a device interrupts is not for others to watch, and to look for them costs time. */
 	file->f_mode = (file->f_mode & ~FMODE_FSNOTIFY_MASK) | FMODE_NONOTIFY;
-	goto out;
+	mutex_unlock(&udev->lock);
+	return 0;
 
 err_power:
 	pm_runtime_put(&udev->pdev->dev);
 err_trust:
 	udrv_trust_close(udev);
-out:
+	mutex_unlock(&udev->lock);
+	return ret;
+err_locks:
 	mutex_unlock(&udev->lock);
 	mutex_unlock(&udrv_trust_lock);
 	return ret;

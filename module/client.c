@@ -47,7 +47,12 @@ struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *fi
 
 	/* Off since probe, unless somebody wrote to config space through sysfs. */
 	udrv_pci_set_master(udev, false);
-	udrv_pci_reset_at_end(udev, UDRV_END_REVOKE); /* if an earlier end could not */
+	/* If an earlier end could not. What still runs would run with this driver's memory. */
+	ret = udrv_pci_reset_at_end(udev, UDRV_END_REVOKE);
+	if (ret) {
+		ret = -EBUSY;
+		goto err_page;
+	}
 	if (confined)
 		udrv_config_confine(udev);
 
@@ -89,9 +94,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 		goto out;
 
 	/* 1. Nothing reaches the process any more, and nothing that it calls reaches the device. */
-	mutex_lock(&client->dma_lock);
 	WRITE_ONCE(client->ended, true);
-	mutex_unlock(&client->dma_lock);
 	udrv_irq_silence(client);
 	if (how != UDRV_END_RELEASE)
 		udrv_area_revoke_all(client); /* at release there are no mappings left */
@@ -99,6 +102,9 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	/* 2. The device starts no more DMA, and what it has started is through. */
 	udrv_pci_set_master(udev, false);
 	client->bus_master = false;
+	/* Not earlier: who has it may be waiting for memory. Who comes later sees the end. */
+	mutex_lock(&client->dma_lock);
+	mutex_unlock(&client->dma_lock);
 
 	/* 3. Its driver knew how to stop its engines. 4. Reset, where there is one. */
 	udrv_prog_quiesce(client);
@@ -110,6 +116,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	 * had nobody who knows how to mask it.
 	 */
 	udrv_irq_end(client);
+	udrv_pci_restore_config(udev, how);
 
 	/* 6. Upper halves have their place here. 7. and 8. DMA is unmapped, flushed, then freed. */
 	udrv_dma_end(client);

@@ -60,7 +60,8 @@ void udrv_pci_set_master(struct udrv_device *udev, bool enable)
  * away, so that an access waits in the fault handler.
  *
  * Context: process, client->lock held, interrupts paused. May take a second.
- * Return: 0, -EOPNOTSUPP there is no reset, -EAGAIN the device is busy in the kernel.
+ * Return: 0; -EOPNOTSUPP there is no reset; -EAGAIN the device is busy in the kernel; -EIO it did not
+ * come back.
  */
 int udrv_pci_reset(struct udrv_client *client)
 {
@@ -86,7 +87,7 @@ int udrv_pci_reset(struct udrv_client *client)
 		client->bus_master = true;
 	}
 	up_write(&udev->bar_sem);
-	return ret == -ENOTTY ? -EOPNOTSUPP : ret;
+	return ret == -ENOTTY ? -EIO : ret;
 }
 
 /*
@@ -116,19 +117,20 @@ static int reset_in_remove(struct pci_dev *pdev)
  * here is done by remove(), or before the device is given to the next driver.
  *
  * Context: process, client->lock held, interrupts paused, bus mastering off.
+ * Return: 0, or -EAGAIN if the device was busy in the kernel all the while.
  */
-void udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how)
+int udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how)
 {
 	struct pci_dev *pdev = udev->pdev;
 	int ret, tries = 5;
 
 	/* After an error the PCI core resets the link; a reset of ours would come in between. */
 	if (!udev->used || !udrv_pci_has_reset(udev) || how == UDRV_END_ERROR)
-		return;
+		return 0;
 	/* Pulled out: a reset would wait a minute for an answer. */
 	if (!pci_device_is_present(pdev)) {
 		udev->used = false;
-		return;
+		return 0;
 	}
 
 	down_write(&udev->bar_sem);
@@ -146,6 +148,27 @@ void udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how)
 		udev->used = false;
 	else
 		pci_dbg(pdev, "reset at the end: %d\n", ret);
+	return ret == -EAGAIN ? ret : 0; /* one that fails would fail again */
+}
+
+/**
+ * udrv_pci_restore_config() - config space as it was before the driver
+ * @udev: the device
+ * @how: how the driver ended
+ *
+ * The next driver, ours or the kernel's, gets the device as the system had set it up.
+ *
+ * Context: process, client->lock held, no interrupt handler installed.
+ */
+void udrv_pci_restore_config(struct udrv_device *udev, enum udrv_end how)
+{
+	/* After an error the PCI core does it, once the device answers again. */
+	if (how == UDRV_END_ERROR || !pci_device_is_present(udev->pdev))
+		return;
+	down_write(&udev->bar_sem);
+	pci_load_saved_state(udev->pdev, udev->saved_state);
+	pci_restore_state(udev->pdev);
+	up_write(&udev->bar_sem);
 }
 
 static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -191,6 +214,8 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto err_bar;
 
 	/* A streaming mapping is one segment where the IOMMU can make it one. */
+	udev->saved_dma_mask = pdev->dma_mask;
+	udev->saved_coherent_mask = pdev->dev.coherent_dma_mask;
 	udev->saved_max_segment = dma_get_max_seg_size(&pdev->dev);
 	udev->saved_boundary = dma_get_seg_boundary(&pdev->dev);
 	udev->saved_min_align_mask = dma_get_min_align_mask(&pdev->dev);
@@ -241,6 +266,9 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 	/* Not under the lock: this waits for readers of our sysfs attributes, who take it. */
 	udrv_cdev_del(udev);
 
+	/* The next driver may rely on the masks being what they are by default. */
+	pdev->dma_mask = udev->saved_dma_mask;
+	pdev->dev.coherent_dma_mask = udev->saved_coherent_mask;
 	dma_set_min_align_mask(&pdev->dev, udev->saved_min_align_mask);
 	dma_set_seg_boundary(&pdev->dev, udev->saved_boundary);
 	dma_set_max_seg_size(&pdev->dev, udev->saved_max_segment);
@@ -254,11 +282,15 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 
 /* ---- errors and power ---- */
 
-/* The PCI core is about to do something to the device: nobody has it until pci_give_back(). */
-static void pci_take_away(struct udrv_device *udev)
+/*
+ * The PCI core is about to do something to the device: nobody has it until pci_give_back(). If the
+ * device has @failed for good, that may never come.
+ */
+static void pci_take_away(struct udrv_device *udev, bool failed)
 {
 	mutex_lock(&udev->lock);
 	udev->away = true;
+	udev->failed = failed;
 	udrv_client_leave(udev, UDRV_END_ERROR);
 	mutex_unlock(&udev->lock);
 }
@@ -267,18 +299,20 @@ static void pci_give_back(struct udrv_device *udev)
 {
 	mutex_lock(&udev->lock);
 	udev->away = false;
+	udev->failed = false;
 	mutex_unlock(&udev->lock);
 }
 
 /*
  * An uncorrectable error: what the driver believes of its device is no longer so. It is taken from
- * the driver; once the PCI core has reset the link, the node can be opened again.
+ * the driver; once the PCI core has done with it, the node can be opened again. After a fatal error
+ * the link was reset by then; after another one not, but whoever opens it resets what was used.
  */
 static pci_ers_result_t udrv_pci_error_detected(struct pci_dev *pdev, pci_channel_state_t state)
 {
 	struct udrv_device *udev = pci_get_drvdata(pdev);
 
-	pci_take_away(udev);
+	pci_take_away(udev, state == pci_channel_io_perm_failure);
 	return state == pci_channel_io_perm_failure ? PCI_ERS_RESULT_DISCONNECT :
 						      PCI_ERS_RESULT_NEED_RESET;
 }
@@ -305,7 +339,7 @@ static void udrv_pci_reset_prepare(struct pci_dev *pdev)
 	struct udrv_device *udev = pci_get_drvdata(pdev);
 
 	if (READ_ONCE(udev->resetting) != current)
-		pci_take_away(udev);
+		pci_take_away(udev, false);
 }
 
 static void udrv_pci_reset_done(struct pci_dev *pdev)

@@ -160,6 +160,7 @@ int udrv_trust_open(struct udrv_device *udev, bool *confined)
 	if (reason)
 		trust_mark(udev, reason);
 	udev->holder = current_euid();
+	udev->confined = *confined;
 	WRITE_ONCE(udev->held, true);
 	return 0;
 }
@@ -188,6 +189,26 @@ void udrv_trust_del(struct udrv_device *udev)
 	mutex_unlock(&udrv_trust_lock);
 }
 
+/*
+ * A device of the group that somebody has open, confined; referenced, and found without waiting for
+ * its lock: an end may hold it for a second. NULL if there is none, or none is left.
+ */
+static struct udrv_device *trust_confined_in(int group)
+{
+	struct udrv_device *udev, *found = NULL;
+
+	mutex_lock(&udrv_trust_lock);
+	list_for_each_entry(udev, &trust_devices, trust_node) {
+		if (udev->group == group && READ_ONCE(udev->held) && udev->confined) {
+			found = udev;
+			get_device(&found->dev);
+			break;
+		}
+	}
+	mutex_unlock(&udrv_trust_lock);
+	return found;
+}
+
 /* Another driver binds to a device of a group: confined clients in it are confined no longer. */
 static int trust_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
@@ -201,11 +222,10 @@ static int trust_notify(struct notifier_block *nb, unsigned long action, void *d
 	if (group < 0)
 		return NOTIFY_DONE;
 
-	mutex_lock(&udrv_trust_lock);
-	list_for_each_entry(udev, &trust_devices, trust_node)
-		if (udev->group == group)
-			udrv_client_revoke(udev, true);
-	mutex_unlock(&udrv_trust_lock);
+	while ((udev = trust_confined_in(group))) {
+		udrv_client_revoke(udev, true);
+		put_device(&udev->dev);
+	}
 	return NOTIFY_DONE;
 }
 

@@ -9,12 +9,16 @@
  *
  * Locks, in order of acquisition; a lock on the left may be held when one on the right is taken:
  *
- *	udrv_trust_lock  >  udev->lock
+ *	device_lock  >  udrv_trust_lock  >  udev->lock (tried only)
+ *	device_lock  >  udev->lock
  *	mmap_lock  >  udev->lock  >  client->lock  >  udev->bar_sem  >  (page tables)
  *	                              client->lock  >  client->dma_lock
  *	                              client->lock  >  vector->lock  >  udev->command_lock
  *
- * - udrv_trust_lock (mutex): who has the devices of a group: opens, and the binding of others.
+ * - device_lock (the PCI device's, or another's that is being bound): the PCI core takes it before it
+ *   calls us. Under a lock of ours it is only tried (reset).
+ * - udrv_trust_lock (mutex): who has the devices of a group: opens, and the binding of others. It is
+ *   everybody's: nobody waits under it for a device's own lock.
  * - udev->lock (mutex): who has the device: @client, @gone. Taken by open, release, revoke, remove.
  * - client->lock (mutex): setting things up against the end: interrupts, bus mastering, @ended.
  * - client->dma_lock (mutex): the DMA tables against the end: handles, @buffers. Never taken under
@@ -139,6 +143,7 @@ struct udrv_bar {
  * @client: the driver that has it open, or NULL
  * @gone: remove() has begun
  * @away: the PCI core resets it, or recovers it from an error; under @lock
+ * @failed: and has given it up; under @lock
  * @resetting: the task that resets it for us; it may ask for itself without a lock
  * @used: something was done to the device since its last reset
  * @name: of the node: "pci-00:04.0"
@@ -155,8 +160,11 @@ struct udrv_bar {
  * @group: IOMMU group, -1 none; constant after probe
  * @held: somebody has it open, and who; written under udrv_trust_lock, cleared under @lock
  * @holder: see @held
+ * @confined: see @held: its tier
  * @saved_state: config space as it is while nobody drives the device, or NULL
- * @saved_max_segment: the DMA parameters that the bus had set, for the next driver
+ * @saved_dma_mask: the DMA parameters that the bus had set, for the next driver
+ * @saved_coherent_mask: likewise
+ * @saved_max_segment: likewise
  * @saved_boundary: likewise
  * @saved_min_align_mask: likewise
  */
@@ -169,6 +177,7 @@ struct udrv_device {
 	struct udrv_client *client;
 	bool gone;
 	bool away;
+	bool failed;
 	struct task_struct *resetting;
 	bool used;
 
@@ -188,8 +197,11 @@ struct udrv_device {
 	int group;
 	bool held;
 	kuid_t holder;
+	bool confined;
 
 	struct pci_saved_state *saved_state;
+	u64 saved_dma_mask;
+	u64 saved_coherent_mask;
 	unsigned int saved_max_segment;
 	unsigned long saved_boundary;
 	unsigned int saved_min_align_mask;
@@ -277,8 +289,8 @@ struct udrv_charge {
  * @ref: descriptors (the node's, and later those of upper halves)
  * @udev: the device; referenced
  * @lock: see the lock table
- * @ended: nothing works any more; written under @lock, @dma_lock and, for vector 0, its lock, so
- *	that each may be held to look; read without one only to fail early
+ * @ended: nothing works any more; written under @lock. @dma_lock and vector 0's lock are taken and
+ *	dropped after it was, so that each may be held to look; read without one only to fail early
  * @mapping: the opened inode's pages: what revocation unmaps; valid while the file lives
  * @owner: the process that opened, for the tools
  * @bus_master: as it was asked for; under @lock
@@ -362,7 +374,8 @@ bool udrv_pci_is_ours(const struct device_driver *driver);
 bool udrv_pci_has_reset(const struct udrv_device *udev);
 void udrv_pci_set_master(struct udrv_device *udev, bool enable);
 int udrv_pci_reset(struct udrv_client *client);
-void udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how);
+void udrv_pci_restore_config(struct udrv_device *udev, enum udrv_end how);
+int udrv_pci_reset_at_end(struct udrv_device *udev, enum udrv_end how);
 
 /* cdev.c: the class, nodes and file operations */
 int udrv_cdev_init(void);

@@ -322,6 +322,33 @@ static void allowed(void)
 	node_close(&node);
 }
 
+/* What a driver wrote is not left to the next one, ours or the kernel's. */
+static void given_back(void)
+{
+	uint32_t line, serr, severity, value;
+	unsigned int cap;
+	struct node node;
+
+	begin(&node, "e1000e");
+	cap = node_extended_capability(&node, 0x0001);
+	REQUIRE(cap);
+	line = get(&node, 0x0c, 1);
+	serr = get(&node, 4, 2);
+	severity = get(&node, cap + 0x0c, 4);
+	tap_step("cache line size, SERR, severity of errors");
+	value = line ^ 0x10;
+	CHECK_EQ(pwrite(node.fd, &value, 1, config + 0x0c), 1);
+	value = serr ^ 0x100;
+	CHECK_EQ(pwrite(node.fd, &value, 2, config + 4), 2);
+	value = severity ^ 0x1000;
+	CHECK_EQ(pwrite(node.fd, &value, 4, config + cap + 0x0c), 4);
+	CHECK_EQ(node_config(&node, cap + 0x0c, 4), value);
+	node_close(&node);
+	CHECK_EQ(node_config(&node, 0x0c, 1), line);
+	CHECK_EQ(node_config(&node, 4, 2), serr);
+	CHECK_EQ(node_config(&node, cap + 0x0c, 4), severity);
+}
+
 static void bad_accesses(void)
 {
 	static const size_t odd[] = { 0, 3, 5, 8, 16 };
@@ -366,6 +393,7 @@ int main(int argc, char **argv)
 		TAP_TEST_LONG(writes, 180),
 		TAP_TEST(dangerous),
 		TAP_TEST(allowed),
+		TAP_TEST(given_back),
 		TAP_TEST(bad_accesses),
 	};
 

@@ -393,7 +393,12 @@ static void masks(void)
 	node_close(&edu);
 	node_open(&edu, "edu");
 	CHECK_EQ(node_info(&edu).dma_mask_bits, 32);
+	tap_step("the kernel's driver finds what the bus had set");
+	CHECK_OK(node_dma_mask(&edu, 64));
 	node_close(&edu);
+	node_unbind(&edu);
+	CHECK_EQ(node_pci_number(&edu, "dma_mask_bits"), 32);
+	CHECK_EQ(node_pci_number(&edu, "consistent_dma_mask_bits"), 32);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------ */
