@@ -12,6 +12,9 @@
  * one that raises the interrupt runs as SCHED_IDLE, so that a reader which wakes up goes first: as
  * soon as it is interrupted the reader runs, until it sleeps again. So nobody waits for anybody, the
  * CPU never idles, and each interrupt costs two switches, whoever delivers it.
+ *
+ * INTx is shown twice: masked by the disable bit, which any device has, and acknowledged by a register
+ * program in the handler ("udrv-ack"), which the driver has to know how to write.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -37,6 +40,8 @@
  * @fd: what is read
  * @bytes: how much
  * @re_enable: a config write after each interrupt
+ * @udrv: UDRV_IRQ_*: what to set up before each round; else UDRV_IRQ_NONE
+ * @acknowledged: by a register program in the handler: the reader has nothing to do there
  * @reader: the thread, while there is one
  * @done: interrupts that it has seen to
  * @stop: it is to end at the next one
@@ -46,6 +51,8 @@ struct way {
 	int fd;
 	size_t bytes;
 	bool re_enable;
+	unsigned int udrv;
+	bool acknowledged;
 	pthread_t reader;
 	volatile unsigned long done;
 	volatile bool stop;
@@ -62,12 +69,45 @@ static inline void finish(const struct way *way)
 {
 	const struct device *device = way->device;
 
-	edu_ack(device);
+	if (!way->acknowledged)
+		edu_ack(device);
 	if (way->re_enable)
 		REQUIRE(pwrite(device->config_fd, &device->command, 2, 4) == 2);
 }
 
+static void udrv_setup(const struct device *device, unsigned int kind, bool acknowledged)
+{
+	/* Was it this device? Then write back what it said. */
+	struct udrv_prog_op program[] = {
+		{ .op = UDRV_PROG_READ, .width = 4, .offset = 4 * EDU_IRQ_STATUS },
+		{ .op = UDRV_PROG_TEST, .flags = UDRV_PROG_NOT, .mask = ~0U, .value = 0 },
+		{ .op = UDRV_PROG_WRITE, .width = 4, .offset = 4 * EDU_IRQ_ACK,
+		  .flags = UDRV_PROG_LAST, .mask = ~0U },
+	};
+	struct udrv_ioc_irq_setup setup = { .size = sizeof(setup), .kind = UDRV_IRQ_NONE };
+	struct udrv_ioc_prog_set set = {
+		.size = sizeof(set),
+		.use = UDRV_PROG_ACK,
+		.count = acknowledged ? sizeof(program) / sizeof(program[0]) : 0,
+		.ops = (uintptr_t)program,
+	};
+
+	REQUIRE(!ioctl(device->fd, UDRV_IOC_IRQ_SETUP, &setup));
+	REQUIRE(!ioctl(device->fd, UDRV_IOC_PROG_SET, &set));
+	setup.kind = kind;
+	setup.count = 1;
+	REQUIRE(!ioctl(device->fd, UDRV_IOC_IRQ_SETUP, &setup));
+}
+
 /* ---- pending ---- */
+
+static void begin_pending(void *arg)
+{
+	const struct way *way = arg;
+
+	if (way->udrv != UDRV_IRQ_NONE)
+		udrv_setup(way->device, way->udrv, way->acknowledged);
+}
 
 static void run_pending(void *arg, unsigned long n)
 {
@@ -120,6 +160,7 @@ static void begin_blocked(void *arg)
 	static const struct sched_param none;
 	struct way *way = arg;
 
+	begin_pending(way);
 	way->done = 0;
 	way->stop = false;
 	REQUIRE(!pthread_create(&way->reader, NULL, reader_main, way));
@@ -148,7 +189,7 @@ static struct bench_side side(const char *name, struct way *way, int irq, bool b
 	struct bench_side side = {
 		.name = name,
 		.run = blocked ? run_blocked : run_pending,
-		.begin = blocked ? begin_blocked : NULL,
+		.begin = blocked ? begin_blocked : begin_pending,
 		.end = blocked ? end_blocked : NULL,
 		.arg = way,
 		.copied_bytes = way->bytes + (way->re_enable ? 2 : 0),
@@ -158,13 +199,6 @@ static struct bench_side side(const char *name, struct way *way, int irq, bool b
 	return side;
 }
 
-static void udrv_setup(const struct device *device, unsigned int kind)
-{
-	struct udrv_ioc_irq_setup setup = { .size = sizeof(setup), .kind = kind, .count = 1 };
-
-	REQUIRE(!ioctl(device->fd, UDRV_IOC_IRQ_SETUP, &setup));
-}
-
 static void bench_intx(void)
 {
 	struct device ours, uio;
@@ -172,23 +206,27 @@ static void bench_intx(void)
 
 	device_open_udrv(&ours, ADDRESS_UDRV);
 	device_open_uio(&uio, ADDRESS_OTHER);
-	udrv_setup(&ours, UDRV_IRQ_INTX);
+	udrv_setup(&ours, UDRV_IRQ_INTX, false);
 	irq_ours = device_irq("udrv-" ADDRESS_UDRV "-intx");
 	irq_uio = device_irq("uio_pci_generic");
 
 	struct way way_uio = { .device = &uio, .fd = uio.fd, .bytes = 4, .re_enable = true };
-	struct way total = { .device = &ours, .fd = ours.fd, .bytes = 4 };
-	struct way record = { .device = &ours, .fd = ours.fd,
+	struct way total = { .device = &ours, .fd = ours.fd, .bytes = 4, .udrv = UDRV_IRQ_INTX };
+	struct way record = { .device = &ours, .fd = ours.fd, .udrv = UDRV_IRQ_INTX,
 			      .bytes = sizeof(struct udrv_irq_record) };
+	struct way acknowledged = record;
+
+	acknowledged.acknowledged = true;
 
 	for (int blocked = 0; blocked < 2; blocked++) {
 		const struct bench_side sides[] = {
 			side("uio", &way_uio, irq_uio, blocked),
 			side("udrv", &record, irq_ours, blocked),
+			side("udrv-ack", &acknowledged, irq_ours, blocked),
 			side("udrv-total", &total, irq_ours, blocked),
 		};
 
-		bench_figure(blocked ? "intx-blocked" : "intx-pending", sides, 3);
+		bench_figure(blocked ? "intx-blocked" : "intx-pending", sides, 4);
 	}
 	device_close(&ours);
 	device_close(&uio);
@@ -219,11 +257,11 @@ static void bench_msi(void)
 	device_open_vfio(&vfio, ADDRESS_OTHER);
 	device_bus_master_udrv(&ours);
 	device_bus_master_vfio(&vfio);
-	udrv_setup(&ours, UDRV_IRQ_MSI);
+	udrv_setup(&ours, UDRV_IRQ_MSI, false);
 
 	struct way way_vfio = { .device = &vfio, .fd = vfio_eventfd(&vfio), .bytes = 8 };
-	struct way total = { .device = &ours, .fd = ours.fd, .bytes = 4 };
-	struct way record = { .device = &ours, .fd = ours.fd,
+	struct way total = { .device = &ours, .fd = ours.fd, .bytes = 4, .udrv = UDRV_IRQ_MSI };
+	struct way record = { .device = &ours, .fd = ours.fd, .udrv = UDRV_IRQ_MSI,
 			      .bytes = sizeof(struct udrv_irq_record) };
 
 	irq_ours = device_irq("udrv-" ADDRESS_UDRV "-msi-0");
