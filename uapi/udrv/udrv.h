@@ -139,7 +139,8 @@ struct udrv_ioc_device_bus_master {
  * Afterwards bus mastering is off; interrupts that were set up and DMA mappings stay. BAR mappings
  * stay, and are not reachable while the reset runs: an access waits.
  *
- * Errors: EOPNOTSUPP the device has no reset; EAGAIN the device is busy in the kernel, try again.
+ * Errors: EOPNOTSUPP the device has no reset; EAGAIN the device is busy in the kernel, try again; EIO
+ * it did not come back (bus mastering is off).
  * State: open.
  */
 struct udrv_ioc_device_reset {
