@@ -7,8 +7,9 @@
  * changed; what goes wrong afterwards is undone, so that a refused bind leaves the device with the
  * driver that it had.
  *
- * The hard part is the order: the module is loaded before the old driver lets go, and the old
- * override is kept until the new driver has the device.
+ * The hard part is the order: the module is loaded before the old driver lets go, the old override
+ * is kept until the new driver has the device, and in between, while it has none, its IOMMU group
+ * gets a strict domain (group.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,7 @@ struct options {
 	bool force;
 	bool persist;
 	bool leave;
+	bool lazy;
 };
 
 /*
@@ -257,27 +259,32 @@ static int refuse_in_use(const struct pci_entry *entry, const char *or_else)
 static int change_driver(const struct options *options, const struct pci_entry *entry)
 {
 	char override[64], output[1024] = "";
-	int rc;
+	bool strict = false;
+	int rc = 0;
 
 	if (sysfs_read(override, sizeof(override), "bus/pci/devices/%s/driver_override",
 		       entry->sysfs) ||
 	    strcmp(override, "(null)") == 0)
 		override[0] = '\0';
-	if (options->persist) {
-		rc = driverctl(entry, true, output, sizeof(output));
-	} else {
+	if (!options->persist)
 		rc = set_override(entry, "udrv");
-		if (!rc && entry->driver[0])
-			rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind",
-					 entry->sysfs);
-		if (!rc)
-			rc = sysfs_write(entry->sysfs, "bus/pci/drivers/udrv/bind");
-	}
+	if (!rc && entry->driver[0])
+		rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
+	/* Where the domain cannot be made strict the device is bound all the same, and said to be.
+	 */
+	if (!rc && !options->lazy)
+		group_make_strict(entry, &strict);
+	if (!rc && options->persist)
+		rc = driverctl(entry, true, output, sizeof(output));
+	else if (!rc)
+		rc = sysfs_write(entry->sysfs, "bus/pci/drivers/udrv/bind");
 	if (!rc)
 		return STATUS_OK;
 
 	/* Best effort: what the user must know is why it was not bound. */
 	set_override(entry, override);
+	if (strict)
+		group_restore(entry);
 	sysfs_write(entry->sysfs, "bus/pci/drivers_probe");
 	return refuse_probe(entry, rc, output);
 }
@@ -308,6 +315,22 @@ static int check_bind(const struct options *options, const struct pci_entry *ent
 	return STATUS_OK;
 }
 
+/* Who may open it now: the line that tells whether what was bound is safe to hand out. */
+static void print_tier(const struct pci_entry *entry)
+{
+	struct node_state state;
+	char reason[REASON_BYTES];
+
+	if (sysfs_node_state(&entry->address, &state))
+		return;
+	if (state.confined) {
+		puts("It is confined: whoever may open the node (group udrv) may drive it.");
+		return;
+	}
+	group_reason(entry, &state, reason, sizeof(reason));
+	printf("It is not confined, because %s: only root (CAP_SYS_RAWIO) may drive it.\n", reason);
+}
+
 static int bind_device(const struct options *options, const struct pci_entry *entry)
 {
 	char node[UDRV_NODE_NAME_BYTES];
@@ -328,6 +351,7 @@ static int bind_device(const struct options *options, const struct pci_entry *en
 			      ": mount a devtmpfs on /dev, or run udev.",
 			      entry->brief);
 	printf("%s is bound to udrv: " UDRV_NODE_DIRECTORY "/%s\n", entry->brief, node);
+	print_tier(entry);
 	printf("Next: 'sudo udrv info %s' shows its registers; 'sudo udrv unbind %s' gives it "
 	       "back.\n",
 	       entry->brief, entry->brief);
@@ -348,6 +372,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case 'l':
 		options->leave = true;
 		return 0;
+	case 'z':
+		options->lazy = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (options->address)
 			return ARGP_ERR_UNKNOWN;
@@ -365,6 +392,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 static const struct argp_option bind_options[] = {
 	{ "force", 'f', NULL, 0,
 	  "Even if the system would miss the device (mounted disk, default route)", 0 },
+	{ "lazy", 'z', NULL, 0,
+	  "Leave the IOMMU's domain as it is, which is faster: only root may drive the device then",
+	  0 },
 	{ "persist", 'p', NULL, 0, "After a reboot too, through driverctl", 0 },
 	{ 0 },
 };
@@ -374,7 +404,7 @@ static const struct argp bind_argp = {
 	.parser = parse_option,
 	.args_doc = "ADDRESS",
 	.doc = "Take a device from its kernel driver and give it to udrv. The module is loaded if "
-	       "it is not.",
+	       "it is not, and the IOMMU, where there is one, made to confine the device.",
 };
 
 int command_bind(int argc, char **argv)
@@ -400,6 +430,7 @@ int command_bind(int argc, char **argv)
 		return rc ? rc : bind_device(&options, &entry);
 	}
 	printf("%s is bound to udrv already.\n", entry.brief);
+	print_tier(&entry);
 	return STATUS_OK;
 }
 
@@ -499,6 +530,7 @@ int command_unbind(int argc, char **argv)
 	if (rc)
 		return refuse(STATUS_FAILED, "%s was not unbound (%s): 'sudo dmesg' may say why.",
 			      entry.brief, strerror(-rc));
+	group_restore(&entry);
 	if (!options.leave)
 		probe(&entry);
 	return report_unbound(&options, &entry);

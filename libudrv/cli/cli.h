@@ -2,10 +2,10 @@
 /*
  * cli.h - what the files of the command share
  *
- * One file for each few commands (list, bind, info, register, irq); sysfs.c knows what the kernel
- * says of PCI devices, device.c how to open one, danger.c who would miss it, names.c what it is
- * called, refuse.c how to say no. Every function that answers the user returns an exit status, so
- * that a refusal is `return refuse(...)`.
+ * One file for each few commands (list, bind, info, register, irq); sysfs.c knows what the
+ * kernel says of PCI devices, device.c how to open one, danger.c who would miss it, group.c its
+ * IOMMU group, names.c what it is called, refuse.c how to say no. Every function that answers the
+ * user returns an exit status, so that a refusal is `return refuse(...)`.
  */
 #ifndef UDRV_CLI_H
 #define UDRV_CLI_H
@@ -27,6 +27,9 @@
 #endif
 #ifndef CLI_ETC
 #define CLI_ETC "/etc"
+#endif
+#ifndef CLI_RUN
+#define CLI_RUN "/run"
 #endif
 
 /* exit statuses; udrv(1) documents them */
@@ -68,6 +71,9 @@ int open_device(const struct udrv_address *address, struct udrv **device);
 /** require_entry() - sysfs_load(), or a refusal with the near matches */
 int require_entry(const struct udrv_address *address, struct pci_entry *entry);
 
+/** require_bound() - the device is bound to udrv, or a refusal that says how to bind it */
+int require_bound(const struct pci_entry *entry);
+
 /* ---- sysfs.c ---- */
 
 #define ADDRESS_BYTES 20 /* "0123abcd:00:04.0" */
@@ -100,6 +106,8 @@ struct node_state {
 	bool bus_master;
 	unsigned long long dma_consistent;
 	unsigned long long dma_streaming;
+	bool confined;
+	char reason[96]; /* why it is not; "" if it is, or where the module does not say */
 };
 
 /** sysfs_read() - the first line of a file below CLI_SYS, without its newline; 0 or -errno */
@@ -114,6 +122,12 @@ int sysfs_list(struct udrv_address **list);
 
 /** sysfs_load() - fill in @entry; 0, or -ENODEV if there is no such device */
 int sysfs_load(const struct udrv_address *address, struct pci_entry *entry);
+
+/** sysfs_addresses() - the PCI addresses that the entries of a directory below CLI_SYS are named
+ * after, in order; free() @list. A count, or -errno
+ */
+int sysfs_addresses(struct udrv_address **list, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /** sysfs_node_state() - 0, or -errno if the module has no node for it */
 int sysfs_node_state(const struct udrv_address *address, struct node_state *state);
@@ -139,6 +153,34 @@ void process_name(pid_t pid, char *name, size_t bytes);
 
 /** danger_find() - would the running system miss this device? Says why in @why */
 bool danger_find(const struct pci_entry *entry, char *why, size_t bytes);
+
+/* ---- group.c ---- */
+
+/** group_members() - the others of @entry's IOMMU group; free() @list. A count, or -errno */
+int group_members(const struct pci_entry *entry, struct udrv_address **list);
+
+/**
+ * group_make_strict() - give the device's IOMMU group a strict domain, if it has another one
+ * @entry: the device, which has no driver
+ * @changed: set if it has been changed, by this call
+ *
+ * Return: 0, also where there is nothing to change, or -errno.
+ */
+int group_make_strict(const struct pci_entry *entry, bool *changed);
+
+/** group_restore() - undo what group_make_strict() did, once udrv has no device of the group */
+void group_restore(const struct pci_entry *entry);
+
+#define REASON_BYTES 256
+
+/**
+ * group_reason() - why the device is not confined, and what in its group is to blame
+ * @entry: the device, bound
+ * @state: what the module says of it
+ * @text: where the phrase goes, REASON_BYTES
+ */
+void group_reason(const struct pci_entry *entry, const struct node_state *state, char *text,
+		  size_t bytes);
 
 /* ---- names.c ---- */
 

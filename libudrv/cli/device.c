@@ -7,6 +7,7 @@
  * loaded, or a /dev without the node; sysfs tells them apart.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -39,20 +40,75 @@ int require_entry(const struct udrv_address *address, struct pci_entry *entry)
 		      brief);
 }
 
-static int refuse_busy(const struct udrv_address *address, const char *brief)
+/* A device of the group that somebody has open: of two users one could reach the other's memory. */
+static bool find_group_user(const struct pci_entry *entry, char brief[ADDRESS_BYTES],
+			    struct node_state *state)
 {
+	struct udrv_address *list;
+	bool found = false;
+	int count, i;
+
+	count = group_members(entry, &list);
+	for (i = 0; i < count && !found; i++) {
+		found = !sysfs_node_state(&list[i], state) && state->owner;
+		address_brief(&list[i], brief);
+	}
+	free(list);
+	return found;
+}
+
+static int refuse_busy(const struct pci_entry *entry)
+{
+	char other[ADDRESS_BYTES];
 	struct node_state state;
 
-	if (!sysfs_node_state(address, &state) && state.owner)
+	if (!sysfs_node_state(&entry->address, &state) && state.owner)
 		return refuse(STATUS_BUSY,
 			      "%s is in use by %s (pid %d): end that process first (kill %d), or "
 			      "wait for it.",
-			      brief, state.command, (int)state.owner, (int)state.owner);
-	return refuse(STATUS_BUSY, "%s was in use a moment ago: try again.", brief);
+			      entry->brief, state.command, (int)state.owner, (int)state.owner);
+	if (find_group_user(entry, other, &state))
+		return refuse(STATUS_BUSY,
+			      "another user drives %s, of the same IOMMU group as %s (%s, pid %d): "
+			      "a group is one user's at a time, wait for that process to end.",
+			      other, entry->brief, state.command, (int)state.owner);
+	return refuse(STATUS_BUSY, "%s was in use a moment ago: try again.", entry->brief);
 }
 
-/* The node is not there: which of the reasons is it? */
-static int refuse_absent(const struct pci_entry *entry)
+/* EPERM is the module's (or a container's), EACCES the node's permissions. */
+static int refuse_permission(const struct pci_entry *entry, int rc)
+{
+	struct node_state state;
+	char reason[REASON_BYTES];
+	char locked[64] = "";
+
+	if (sysfs_node_state(&entry->address, &state) || (!state.confined && !state.reason[0]))
+		return refuse(STATUS_NOT_PERMITTED,
+			      "opening %s needs root (CAP_SYS_RAWIO): run it again with sudo.",
+			      entry->brief);
+	if (state.confined && rc == -EACCES)
+		return refuse(STATUS_NOT_PERMITTED,
+			      "opening %s needs root, or to be in the group of its node "
+			      "('sudo adduser USER udrv', and log in again): run it with sudo.",
+			      entry->brief);
+	if (state.confined)
+		return refuse(STATUS_NOT_PERMITTED,
+			      "opening %s was refused although it is confined: does this container "
+			      "or service admit its node (DeviceAllow=)?",
+			      entry->brief);
+	group_reason(entry, &state, reason, sizeof(reason));
+	if (!sysfs_read(locked, sizeof(locked), "kernel/security/lockdown") &&
+	    !strstr(locked, "[none]"))
+		return refuse(STATUS_NOT_PERMITTED,
+			      "%s cannot be opened, because %s and the kernel is locked down (by "
+			      "Secure Boot, as a rule): then only confined devices can be.",
+			      entry->brief, reason);
+	return refuse(STATUS_NOT_PERMITTED,
+		      "opening %s needs root (CAP_SYS_RAWIO), because %s: run it again with sudo.",
+		      entry->brief, reason);
+}
+
+int require_bound(const struct pci_entry *entry)
 {
 	if (!sysfs_module_loaded())
 		return refuse(STATUS_NO_MODULE,
@@ -68,6 +124,16 @@ static int refuse_absent(const struct pci_entry *entry)
 		return refuse(STATUS_NOT_BOUND,
 			      "%s is not bound to udrv: 'sudo udrv bind %s' does it.", entry->brief,
 			      entry->brief);
+	return STATUS_OK;
+}
+
+/* The node is not there: which of the reasons is it? */
+static int refuse_absent(const struct pci_entry *entry)
+{
+	int rc = require_bound(entry);
+
+	if (rc)
+		return rc;
 	return refuse(STATUS_FAILED,
 		      "%s is bound to udrv, but there is no node for it in " UDRV_NODE_DIRECTORY
 		      ": mount a devtmpfs on /dev, or pass the node into this container.",
@@ -91,12 +157,10 @@ int open_device(const struct udrv_address *address, struct udrv **device)
 	case -ENOENT:
 		return refuse_absent(&entry);
 	case -EBUSY:
-		return refuse_busy(address, entry.brief);
+		return refuse_busy(&entry);
 	case -EACCES:
 	case -EPERM:
-		return refuse(STATUS_NOT_PERMITTED,
-			      "opening %s needs root (CAP_SYS_RAWIO): run it again with sudo.",
-			      entry.brief);
+		return refuse_permission(&entry, rc);
 	default:
 		return refuse(STATUS_FAILED, "%s cannot be opened: %s (%s).", entry.brief,
 			      udrv_strerror(rc), strerror(-rc));

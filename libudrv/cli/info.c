@@ -46,8 +46,8 @@ static const struct argp reset_argp = {
 static void print_entry(const struct pci_entry *entry)
 {
 	struct names *names = names_open();
+	char text[256], reason[REASON_BYTES];
 	struct node_state state;
-	char text[256];
 
 	names_line(names, entry, text, sizeof(text));
 	printf("%s  %s\n", entry->brief, text);
@@ -61,6 +61,12 @@ static void print_entry(const struct pci_entry *entry)
 		printf("  IOMMU group  %d\n", entry->iommu_group);
 	if (sysfs_node_state(&entry->address, &state))
 		return;
+	if (state.confined) {
+		puts("  tier         confined: it reaches only what its driver was given");
+	} else {
+		group_reason(entry, &state, reason, sizeof(reason));
+		printf("  tier         trusted: %s\n", reason);
+	}
 	if (!state.owner) {
 		puts("  in use by    nobody");
 		return;

@@ -20,10 +20,10 @@ struct options {
 	bool json;
 };
 
-enum { ADDRESS, DRIVER, NODE, GROUP, INTERRUPTS, OWNER, NAME, COLUMNS };
+enum { ADDRESS, DRIVER, NODE, GROUP, TIER, INTERRUPTS, OWNER, NAME, COLUMNS };
 
 static const char *const titles[COLUMNS] = {
-	"ADDRESS", "DRIVER", "NODE", "GROUP", "INTERRUPTS", "OWNER", "DEVICE",
+	"ADDRESS", "DRIVER", "NODE", "GROUP", "TIER", "INTERRUPTS", "OWNER", "DEVICE",
 };
 
 struct row {
@@ -61,8 +61,8 @@ static const struct argp list_argp = {
 	.options = option_table,
 	.parser = parse_option,
 	.args_doc = "",
-	.doc = "List PCI devices: address, driver, node, IOMMU group, the interrupts that they can "
-	       "have, and the process that has the node open.",
+	.doc = "List PCI devices: address, driver, node, IOMMU group, tier of trust, the "
+	       "interrupts that they can have, and the process that has the node open.",
 };
 
 static bool wanted(const struct options *options, const struct pci_entry *entry)
@@ -99,11 +99,14 @@ static void fill_row(struct names *names, const struct pci_entry *entry, struct 
 	snprintf(row->column[DRIVER], sizeof(row->column[0]), "%s",
 		 entry->driver[0] ? entry->driver : "-");
 	snprintf(row->column[NODE], sizeof(row->column[0]), "-");
+	snprintf(row->column[TIER], sizeof(row->column[0]), "-");
 	snprintf(row->column[OWNER], sizeof(row->column[0]), "-");
 	if (entry->bound && !sysfs_node_state(&entry->address, &state)) {
 		udrv_address_node(&entry->address, node);
 		snprintf(row->column[NODE], sizeof(row->column[0]), UDRV_NODE_DIRECTORY "/%s",
 			 node);
+		snprintf(row->column[TIER], sizeof(row->column[0]), "%s",
+			 state.confined ? "confined" : "trusted");
 		if (state.owner)
 			snprintf(row->column[OWNER], sizeof(row->column[0]), "%s (%d)",
 				 state.command, (int)state.owner);
@@ -203,6 +206,8 @@ static void print_object(struct names *names, const struct pci_entry *entry)
 	}
 	print_member("node", text);
 	print_count("iommu_group", entry->iommu_group);
+	print_member("tier", !have_state ? "" : state.confined ? "confined" : "trusted");
+	print_member("trusted_because", state.reason);
 	printf(", \"intx\": %s", entry->intx ? "true" : "false");
 	print_count("msi", entry->msi);
 	print_count("msix", entry->msix);

@@ -68,7 +68,7 @@ int sysfs_write(const char *text, const char *format, ...)
 	va_start(arguments, format);
 	make_path(path, format, arguments);
 	va_end(arguments);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	done = write(fd, text, strlen(text));
@@ -124,14 +124,19 @@ static int compare(const void *left, const void *right)
 	return a->function < b->function ? -1 : a->function > b->function;
 }
 
-int sysfs_list(struct udrv_address **list)
+int sysfs_addresses(struct udrv_address **list, const char *format, ...)
 {
 	struct udrv_address *grown, *found = NULL;
 	size_t count = 0, room = 0;
 	struct dirent *entry;
+	char path[PATH_MAX];
+	va_list arguments;
 	DIR *directory;
 
-	directory = opendir(CLI_SYS "/" DEVICES);
+	va_start(arguments, format);
+	make_path(path, format, arguments);
+	va_end(arguments);
+	directory = opendir(path);
 	if (!directory)
 		return -errno;
 	while ((entry = readdir(directory))) {
@@ -153,6 +158,11 @@ int sysfs_list(struct udrv_address **list)
 		qsort(found, count, sizeof(*found), compare);
 	*list = found;
 	return (int)count;
+}
+
+int sysfs_list(struct udrv_address **list)
+{
+	return sysfs_addresses(list, DEVICES);
 }
 
 /* As much of config space as this user may see; a count. */
@@ -261,7 +271,8 @@ void process_name(pid_t pid, char *name, size_t bytes)
 
 int sysfs_node_state(const struct udrv_address *address, struct node_state *state)
 {
-	char node[UDRV_NODE_NAME_BYTES], line[64];
+	static const char trusted[] = "trusted: ";
+	char node[UDRV_NODE_NAME_BYTES], line[128];
 	int rc;
 
 	memset(state, 0, sizeof(*state));
@@ -282,6 +293,12 @@ int sysfs_node_state(const struct udrv_address *address, struct node_state *stat
 		state->dma_consistent = strtoull(line, NULL, 10);
 	if (!sysfs_read(line, sizeof(line), "class/udrv/%s/dma_streaming", node))
 		state->dma_streaming = strtoull(line, NULL, 10);
+	if (!sysfs_read(line, sizeof(line), "class/udrv/%s/trust", node)) {
+		state->confined = strcmp(line, "confined") == 0;
+		if (strncmp(line, trusted, strlen(trusted)) == 0)
+			snprintf(state->reason, sizeof(state->reason), "%.*s",
+				 (int)sizeof(state->reason) - 1, line + strlen(trusted));
+	}
 	return 0;
 }
 

@@ -16,7 +16,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
-	{ "list", command_list, "PCI devices: driver, node, interrupts, who has them open" },
+	{ "list", command_list, "PCI devices: driver, node, tier, interrupts, who has them open" },
 	{ "bind", command_bind, "take a device from its kernel driver, for a process to drive" },
 	{ "unbind", command_unbind, "give it back" },
 	{ "info", command_info, "what a bound device is and can" },

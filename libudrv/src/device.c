@@ -226,14 +226,16 @@ const char *udrv_strerror(int error)
 	case ENOENT:
 		return "no such node or handle: bind the device with 'udrv bind', see 'udrv list'";
 	case EBUSY:
-		return "in use: 'udrv list' shows by whom; end that process, or free what is set "
-		       "up, first";
+		return "in use: 'udrv list' shows by whom (it, or a device of its IOMMU group); "
+		       "end "
+		       "that process, or free what is set up, first";
 	case EACCES:
-		return "the node's permissions do not admit this user: run as root, or change its "
-		       "group";
+		return "the node's permissions do not admit this user: run as root, or join its "
+		       "group (udrv)";
 	case EPERM:
-		return "not permitted: opening needs CAP_SYS_RAWIO (run as root); of config space "
-		       "only the fields that udrv(4) lists can be written, of the MSI-X table none";
+		return "not permitted: a device that no IOMMU confines ('udrv info' says why) is "
+		       "opened with CAP_SYS_RAWIO only (run as root); of config space only the "
+		       "fields that udrv(4) lists can be written, of the MSI-X table none";
 	case EINVAL:
 		return "a value out of range, misaligned or unknown: compare with <udrv/udrv.h>; "
 		       "MSI and MSI-X need bus mastering on first";

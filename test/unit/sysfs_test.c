@@ -141,9 +141,19 @@ static void node_states(void **state)
 	assert_true(node.bus_master);
 	assert_int_equal(node.dma_consistent, 8192);
 	assert_int_equal(node.dma_streaming, 5);
+	assert_false(node.confined);
+	assert_string_equal(node.reason, "");
 	tree_file("proc/4711/comm", "my \"driver\"\n");
 	assert_int_equal(sysfs_node_state(&slot2, &node), 0);
 	assert_string_equal(node.command, "my \"driver\"");
+	tree_file("sys/class/udrv/pci-00:02.0/trust", "trusted: its IOMMU domain is lazy\n");
+	assert_int_equal(sysfs_node_state(&slot2, &node), 0);
+	assert_false(node.confined);
+	assert_string_equal(node.reason, "its IOMMU domain is lazy");
+	tree_file("sys/class/udrv/pci-00:02.0/trust", "confined\n");
+	assert_int_equal(sysfs_node_state(&slot2, &node), 0);
+	assert_true(node.confined);
+	assert_string_equal(node.reason, "");
 }
 
 static void config_without_the_node(void **state)
@@ -244,15 +254,45 @@ static void refusals(void **state)
 	assert_int_equal(open_device(&slot2, &device), STATUS_BUSY);
 	assert_non_null(
 		strstr(tree_refusal, "in use by edu (pid 12): end that process first (kill 12)"));
-	fake_fail(FAKE_OPEN, EPERM, 0, 1);
-	assert_int_equal(open_device(&slot2, &device), STATUS_NOT_PERMITTED);
-	fake_fail(FAKE_OPEN, EACCES, 0, 1);
-	assert_int_equal(open_device(&slot2, &device), STATUS_NOT_PERMITTED);
 	fake_fail(FAKE_OPEN, EMFILE, 0, 1);
 	assert_int_equal(open_device(&slot2, &device), STATUS_FAILED);
 	assert_non_null(strstr(tree_refusal, "RLIMIT_NOFILE"));
 	assert_int_equal(open_device(&slot2, &device), STATUS_OK);
 	udrv_close(device);
+}
+
+static void expect_not_permitted(int error, const char *sentence)
+{
+	struct udrv *device;
+
+	fake_fail(FAKE_OPEN, error, 0, 1);
+	assert_int_equal(open_device(&slot2, &device), STATUS_NOT_PERMITTED);
+	if (!strstr(tree_refusal, sentence))
+		assert_string_equal(tree_refusal, sentence);
+}
+
+static void permissions(void **state)
+{
+	static const char because[] =
+		"opening 00:02.0 needs root (CAP_SYS_RAWIO), because its IOMMU domain is lazy: run it again with sudo.";
+	static const char trust[] = "sys/class/udrv/pci-00:02.0/trust";
+
+	(void)state;
+	tree_device("0000:00:02.0", "udrv");
+	expect_not_permitted(EPERM, "needs root (CAP_SYS_RAWIO): run it again with sudo");
+	tree_file("sys/class/udrv/pci-00:02.0/owner", "0\n");
+	expect_not_permitted(EACCES, "needs root (CAP_SYS_RAWIO): run it again with sudo");
+	/* To be in the group would not help with a device that is not confined. */
+	tree_file(trust, "trusted: its IOMMU domain is lazy\n");
+	expect_not_permitted(EPERM, because);
+	expect_not_permitted(EACCES, because);
+	tree_file("sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+	expect_not_permitted(EPERM, because);
+	tree_file("sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
+	expect_not_permitted(EPERM, "its IOMMU domain is lazy and the kernel is locked down");
+	tree_file(trust, "confined\n");
+	expect_not_permitted(EACCES, "'sudo adduser USER udrv'");
+	expect_not_permitted(EPERM, "although it is confined");
 }
 
 #define TREE_TEST(function) cmocka_unit_test_setup_teardown(function, tree_begin, tree_end)
@@ -268,6 +308,7 @@ int main(void)
 		TREE_TEST(writes),
 		TREE_TEST(near),
 		TREE_TEST(refusals),
+		TREE_TEST(permissions),
 	};
 
 	return RUN(tests);

@@ -37,7 +37,7 @@ int tree_begin(void **state)
 	strcpy(strrchr(top, '.') + 1, "XXXXXX");
 	if (!getcwd(back, sizeof(back)) || !mkdtemp(top) || chdir(top))
 		return -1;
-	return mkdir("sys", 0777) || mkdir("proc", 0777);
+	return mkdir("sys", 0777) || mkdir("proc", 0777) || mkdir("run", 0777);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)

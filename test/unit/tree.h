@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tree.h - a /sys and a /proc of the test's own
+ * tree.h - a /sys, a /proc and a /run of the test's own
  *
- * The command's files are compiled with CLI_SYS and CLI_PROC as "sys" and "proc", relative paths,
- * and each test runs in a new directory. So what a machine looks like is written down in the test.
+ * The command's files are compiled with CLI_SYS, CLI_PROC and CLI_RUN as "sys", "proc" and "run",
+ * relative paths, and each test runs in a new directory. So what a machine looks like is written down in the test.
  */
 #ifndef TREE_H
 #define TREE_H
 
 #include <stddef.h>
 
-/* Setup and teardown of a test: a new, empty working directory with sys/ and proc/. */
+/* Setup and teardown of a test: a new, empty working directory with sys/, proc/ and run/. */
 int tree_begin(void **state);
 int tree_end(void **state);
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The command udrv, in a guest with the device sets `all` and `hotplug`: every command, every refusal.
+# The command udrv, in a guest with the device sets `all` and `hotplug` and without an IOMMU: every command, every
+# refusal. (What it does with an IOMMU is rootless.sh's.)
 #
 # A refusal must be one sentence that begins with "udrv", names what was wrong, ends with a full stop, and comes with
 # the exit status that udrv(1) documents. Everything else is judged by what it did to the system, not by what it said.
@@ -145,9 +146,11 @@ refused "bind: read-only /sys" 6 "read-only.*on the host" in_namespace "mount -o
 
 check "bind loads the module and binds" 0 "^$edu is bound to udrv: /dev/udrv/pci-$edu\$" udrv bind $edu
 holds "bind says what is next" grep -q "^Next: 'sudo udrv info $edu'" <<<"$output"
+holds "bind says who may drive it" grep -q "^It is not confined, because no IOMMU translates its DMA: only root" <<<"$output"
 holds "driver is udrv" has_driver $edu udrv
 holds "node is there when bind returns" test -c /dev/udrv/pci-$edu
 check "bind again: nothing to do" 0 'bound to udrv already' udrv bind 0000:$edu
+holds "and says who may drive it" grep -q "^It is not confined, because no IOMMU" <<<"$output"
 check "bind by node name" 0 'bound to udrv already' udrv bind pci-$edu
 refused "bind: a bridge" 1 'is a bridge.*behind it' udrv bind $port
 refused "bind: the host bridge" 8 'mainboard' udrv bind 00:00.0
@@ -208,6 +211,9 @@ check "bind once nothing is mounted" 0 "^$nvme is bound" udrv bind $nvme
 
 # ---- list ----
 
+check "list has a heading" 0 '^ADDRESS +DRIVER +NODE +GROUP +TIER +INTERRUPTS +OWNER +DEVICE$' udrv list
+check "list shows the tier" 0 "^$edu +udrv +/dev/udrv/pci-$edu +- +trusted +INTx" udrv list
+check "list: no tier where udrv has no say" 0 "^$e1000 +e1000 +- +- +- +INTx" udrv list
 check "list shows driver and node" 0 "^$edu +udrv +/dev/udrv/pci-$edu .*INTx MSI 1 +- .*1234:11e8" udrv list
 check "list shows names" 0 "^$e1000 +e1000 .*Intel Corporation 82540EM.*8086:100e" udrv list
 check "list shows MSI-X" 0 "^$ivshmem .* MSI-X 128 " udrv list
@@ -224,6 +230,8 @@ devices = {d["address"]: d for d in json.load(sys.stdin)}
 edu, nic, ivshmem = (devices["0000:00:%s.0" % slot] for slot in ("02", "04", "0a"))
 assert edu["driver"] == "udrv" and edu["node"] == "/dev/udrv/pci-00:02.0", edu
 assert edu["vendor_id"] == "1234" and edu["device_id"] == "11e8" and edu["class"] == "00ff00", edu
+assert edu["tier"] == "trusted" and edu["trusted_because"] == "no IOMMU translates its DMA", edu
+assert nic["tier"] is None and nic["trusted_because"] is None, nic
 assert edu["intx"] is True and edu["msi"] == 1 and edu["msix"] == 0, edu
 assert nic["driver"] == "e1000" and nic["node"] is None and nic["owner"] is None, nic
 assert nic["vendor"] == "Intel Corporation" and "82540EM" in nic["device"], nic
@@ -238,6 +246,7 @@ holds "list --json" sh -c "udrv list --json | python3 /tmp/list.py 0"
 # ---- info ----
 
 check "info: a memory BAR" 0 'BAR 0 +1 MiB of memory, at offset 0x[0-9a-f]+ \(write-combining' udrv info $edu
+check "info: the tier" 0 'tier +trusted: no IOMMU translates its DMA$' udrv info $edu
 check "info: interrupts" 0 'interrupts +INTx \(can share its line\), MSI 1' udrv info $edu
 check "info: config" 0 'config +256 bytes at offset 0x' udrv info $edu
 check "info: IOMMU or not" 0 "DMA +$([ -e /sys/bus/pci/devices/0000:$edu/iommu_group ] &&
@@ -246,7 +255,7 @@ check "info: the MSI-X table" 0 'BAR 0 .*64 bits.*0x2000 to 0x3fff not mappable'
 refused "info: not bound, another driver" 4 "its driver is e1000: 'sudo udrv bind $e1000'" udrv info $e1000
 refused "info: not bound, no driver" 4 "is not bound to udrv: 'sudo udrv bind $edu2'" udrv info $edu2
 refused "info: not root" 6 'needs root.*sudo' as_nobody udrv info $edu
-refused "info: root without CAP_SYS_RAWIO" 6 'needs root \(CAP_SYS_RAWIO\)' \
+refused "info: root without CAP_SYS_RAWIO" 6 'needs root \(CAP_SYS_RAWIO\), because no IOMMU translates its DMA: run' \
 	setpriv --bounding-set -sys_rawio --inh-caps -sys_rawio udrv info $edu
 
 # ---- read and write ----

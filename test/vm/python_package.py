@@ -295,6 +295,15 @@ def reset_refused():
 
 
 @test
+def tier():
+    strict = os.path.exists(f"/sys/bus/pci/devices/0000:{EDU}/iommu_group")
+    with udrv.open(EDU) as dev:
+        assert dev.confined is strict, dev.info
+        assert dev.trust == ("confined" if strict else "trusted: no IOMMU translates its DMA"), dev.trust
+    raises(ValueError, lambda: dev.trust)
+
+
+@test
 def taken_away():
     dev = udrv.open(EDU)
     subprocess.run(["udrv", "unbind", "--force", EDU], check=True, stdout=subprocess.DEVNULL)

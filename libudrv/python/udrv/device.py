@@ -5,6 +5,7 @@ Owns the descriptor and the names of nodes. The hard part is the end: a mapping 
 descriptor does (and an mmap object has a descriptor of its own), so close() takes down all that was made here first.
 """
 
+import io
 import os
 import re
 
@@ -64,6 +65,18 @@ class Device:
         if self._fd is None:
             raise ValueError("the device is closed")
         return self._fd
+
+    @property
+    def confined(self):
+        """The tier that it was opened in: True if the IOMMU keeps it to what it was given, False if we are trusted."""
+        return bool(self.info.state & abi.DEVICE_CONFINED)
+
+    @property
+    def trust(self):
+        """What the module says of its tier now: "confined", or "trusted: " and why."""
+        number = os.fstat(self.fileno()).st_rdev
+        with io.open(f"/sys/dev/char/{os.major(number)}:{os.minor(number)}/trust", encoding="ascii") as attribute:
+            return attribute.read().strip()
 
     def region(self, index):
         """What REGION_INFO said; None where the device has no such BAR."""
