@@ -2,7 +2,7 @@
 /*
  * cli.h - what the files of the command share
  *
- * One file for each few commands (list, bind, info, register, irq); sysfs.c knows what the
+ * One file for each few commands (list, bind, info, register, irq, revoke); sysfs.c knows what the
  * kernel says of PCI devices, device.c how to open one, danger.c who would miss it, group.c its
  * IOMMU group, names.c what it is called, refuse.c how to say no. Every function that answers the
  * user returns an exit status, so that a refusal is `return refuse(...)`.
@@ -53,6 +53,9 @@ int refuse(int status, const char *format, ...) __attribute__((format(printf, 2,
 
 /** parse_arguments() - run @argp with the command's name in its messages */
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input);
+
+/** parse_sole_address() - argp parser of commands with an ADDRESS alone, which input points to */
+error_t parse_sole_address(int key, char *text, struct argp_state *state);
 
 /** refuse_usage() - from inside an argp parser: print the sentence, and end with STATUS_USAGE */
 void refuse_usage(const struct argp_state *state, const char *format, ...)
@@ -229,5 +232,6 @@ int command_read(int argc, char **argv);
 int command_write(int argc, char **argv);
 int command_irq(int argc, char **argv);
 int command_reset(int argc, char **argv);
+int command_revoke(int argc, char **argv);
 
 #endif /* UDRV_CLI_H */

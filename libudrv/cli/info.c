@@ -12,33 +12,14 @@
 
 #include "cli.h"
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
-{
-	const char **address = state->input;
-
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (*address)
-			return ARGP_ERR_UNKNOWN;
-		*address = text;
-		return 0;
-	case ARGP_KEY_END:
-		if (!*address)
-			argp_usage(state);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
 static const struct argp info_argp = {
-	.parser = parse_option,
+	.parser = parse_sole_address,
 	.args_doc = "ADDRESS",
 	.doc = "Show what a bound device is and can: interrupts, DMA, reset, BARs.",
 };
 
 static const struct argp reset_argp = {
-	.parser = parse_option,
+	.parser = parse_sole_address,
 	.args_doc = "ADDRESS",
 	.doc = "Reset a bound device, by the quickest reset that it has.",
 };

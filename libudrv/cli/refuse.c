@@ -34,6 +34,25 @@ void refuse_usage(const struct argp_state *state, const char *format, ...)
 	exit(STATUS_USAGE);
 }
 
+error_t parse_sole_address(int key, char *text, struct argp_state *state)
+{
+	const char **address = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*address)
+			return ARGP_ERR_UNKNOWN;
+		*address = text;
+		return 0;
+	case ARGP_KEY_END:
+		if (!*address)
+			argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 void parse_arguments(const struct argp *argp, int argc, char **argv, void *input)
 {
 	char name[32];

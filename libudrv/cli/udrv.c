@@ -24,6 +24,7 @@ static const struct command {
 	{ "write", command_write, "write a register: udrv write 00:04.0 bar0+0x10 0x1f" },
 	{ "irq", command_irq, "watch interrupts" },
 	{ "reset", command_reset, "reset a bound device" },
+	{ "revoke", command_revoke, "take a bound device from the process that has it open" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

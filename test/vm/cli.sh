@@ -93,10 +93,10 @@ check "help" 0 '^Usage: udrv COMMAND' udrv help
 check "version" 0 '^udrv [0-9]+\.[0-9]+\.[0-9]+$' udrv --version
 check "no command: usage, status 2" 2 '^Usage: udrv COMMAND' udrv
 refused "unknown command" 2 "no command 'lst'.*udrv help" udrv lst
-for command in list bind unbind info read write irq reset; do
+for command in list bind unbind info read write irq reset revoke; do
 	check "$command --help" 0 "^Usage: udrv $command" udrv $command --help
 done
-for command in bind unbind info read write irq reset; do
+for command in bind unbind info read write irq reset revoke; do
 	more=()
 	[ $command != read ] || more=(bar0)
 	[ $command != write ] || more=(bar0 1)
@@ -115,7 +115,7 @@ refused "output that cannot be written" 1 'could not be written' sh -c "udrv lis
 if lsmod | grep -q '^udrv '; then
 	holds "rmmod" rmmod udrv
 fi
-for command in info reset irq "read bar0" "write bar0 1"; do
+for command in info reset revoke irq "read bar0" "write bar0 1"; do
 	# shellcheck disable=SC2086  # words
 	set -- $command
 	verb=$1
@@ -359,6 +359,26 @@ udrv bind $edu >/dev/null
 check "reset" 0 "^$nvme was reset" udrv reset $nvme
 refused "reset: there is none" 1 'has no reset.*its own registers' udrv reset $edu
 refused "reset: not bound" 4 'is not bound' udrv reset $e1000
+
+# ---- revoke ----
+
+refused "revoke: not bound" 4 "its driver is e1000: 'sudo udrv bind $e1000'" udrv revoke $e1000
+refused "revoke: not root" 6 "needs root: run 'sudo udrv revoke $edu'" as_nobody udrv revoke $edu
+refused "revoke: read-only /sys" 6 "read-only.*on the host" in_namespace "mount -o remount,bind,ro /sys" udrv revoke $edu
+check "revoke: nobody has it" 0 "^Nobody has $edu open" udrv revoke $edu
+start_irq
+check "revoke: taken, and from whom" 0 "^$edu was taken from udrv \(pid $pid\)" udrv revoke $edu
+wait $pid
+status=$?
+check "revoke: it is gone for its driver" 0 'is gone, it was unplugged or unbound' echo "$(cat <&"$from")"
+holds "revoke: which ends, status 1" test $status -eq 1
+# A driver that does not look, or cannot: its descriptor stays open, and dead.
+exec {held}<>/dev/udrv/pci-$edu
+check "revoke: from one that hangs" 0 "^$edu was taken from cli.sh \(pid $$\)" udrv revoke $edu
+holds "still bound" has_driver $edu udrv
+check "and another can open it" 0 '^0x010000ed$' udrv read $edu bar0
+check "revoke: nobody has it any more" 0 "^Nobody has $edu open" udrv revoke $edu
+exec {held}>&-
 
 # ---- busy ----
 

@@ -304,6 +304,20 @@ def tier():
 
 
 @test
+def revoked():
+    dev = udrv.open(EDU)
+    bar = dev.bar(0)
+    assert bar.read32(ID) == 0x010000ED
+    subprocess.run(["udrv", "revoke", EDU], check=True, stdout=subprocess.DEVNULL)
+    raises(errno.ENODEV, bar.read32, ID)
+    with udrv.open(EDU) as other:
+        assert other.bar(0).read32(ID) == 0x010000ED
+        raises(errno.ENODEV, bar.read32, ID)
+        dev.close()
+        assert other.bar(0).read32(ID) == 0x010000ED
+
+
+@test
 def taken_away():
     dev = udrv.open(EDU)
     subprocess.run(["udrv", "unbind", "--force", EDU], check=True, stdout=subprocess.DEVNULL)
