@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,11 +101,14 @@ static void node_comes_and_goes(void)
 
 	node_get(&edu, "edu");
 	node_bind(&edu);
-	tap_step("bound: a character device of root's, a class device");
+	tap_step("bound: a character device of root's and, by the udev rule, of the group udrv; a class device");
+	REQUIRE_EQ(system("udevadm settle"), 0);
 	REQUIRE_OK(stat(edu.path, &st));
 	CHECK(S_ISCHR(st.st_mode));
-	CHECK_EQ(st.st_mode & 0777, 0600);
+	CHECK_EQ(st.st_mode & 0777, 0660);
 	CHECK_EQ(st.st_uid, 0);
+	REQUIRE(getgrnam("udrv"));
+	CHECK_EQ(st.st_gid, getgrnam("udrv")->gr_gid);
 	snprintf(path, sizeof(path), "/sys/class/udrv/%s/device", edu.name);
 	length = readlink(path, target, sizeof(target) - 1);
 	REQUIRE(length > 0);
