@@ -25,7 +25,6 @@
 #include "tap.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define MASTER(node) (node_config(node, 4, 2) >> 2 & 1)
 
 static struct node edu;
 
@@ -90,26 +89,6 @@ static void hold_everything(unsigned int kind)
 	/* An interrupt that is asserted and that nobody will acknowledge. */
 	edu_raise(&edu, 1);
 	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == 1, 5000));
-}
-
-/* Right after the end: all of it is gone, and the next driver finds the device as it must be. */
-static void check_over(void)
-{
-	char line[256];
-
-	node_get(&edu, "edu");
-	CHECK_EQ(node_number(&edu, "owner"), 0);
-	CHECK_EQ(MASTER(&edu), 0);
-	if (!CHECK_EQ(os_interrupts("udrv", line, sizeof(line)), 0))
-		tap_note("%s", line);
-	CHECK_EQ(os_pinned_pages(), 0);
-	node_open_mapped(&edu, "edu");
-	CHECK_EQ(node_read32(&edu, EDU_ID), EDU_ID_VALUE);
-	CHECK_EQ(node_irq_info(&edu, 0).kind, UDRV_IRQ_NONE);
-	CHECK_EQ(node_number(&edu, "dma_consistent"), 0);
-	CHECK_EQ(node_number(&edu, "dma_streaming"), 0);
-	CHECK_EQ(node_info(&edu).state & UDRV_DEVICE_BUS_MASTER, 0);
-	node_close(&edu);
 }
 
 static void end_by_exit(void)
@@ -181,7 +160,7 @@ static void ends(unsigned int kind)
 			CHECK(WIFSIGNALED(status) && WTERMSIG(status) == ways[i].signal);
 		else
 			CHECK_EQ(status, 0);
-		check_over();
+		node_check_over(&edu, "edu");
 	}
 }
 
@@ -212,7 +191,7 @@ static void mapping_outlives_descriptor(void)
 	close(edu.fd);
 	CHECK_ERROR(open(edu.path, O_RDWR), EBUSY);
 	CHECK_EQ(node_number(&edu, "owner"), getpid());
-	CHECK_EQ(MASTER(&edu), 1);
+	CHECK_EQ(node_master(&edu), 1);
 	CHECK_EQ(node_read32(&edu, EDU_ID), EDU_ID_VALUE);
 	edu_dma(&edu, false, buffer.iova, 0, 100);
 	edu_dma(&edu, true, buffer.iova + PAGE, 0, 100);
@@ -226,7 +205,7 @@ static void mapping_outlives_descriptor(void)
 	CHECK_EQ(os_status_kib("VmLck"), 8);
 	tap_step("the last one: over, at once");
 	CHECK_OK(munmap(view + PAGE, PAGE));
-	CHECK_EQ(MASTER(&edu), 0);
+	CHECK_EQ(node_master(&edu), 0);
 	CHECK_EQ(node_number(&edu, "owner"), 0);
 	CHECK_EQ(os_status_kib("VmLck"), 0);
 	node_reopen(&edu);
@@ -421,9 +400,9 @@ static void many_lives(void)
 		os_wait_child(child);
 		close(ready[0]);
 		if (i % 20 == 0)
-			check_over();
+			node_check_over(&edu, "edu");
 	}
-	check_over();
+	node_check_over(&edu, "edu");
 }
 
 int main(int argc, char **argv)

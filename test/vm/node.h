@@ -51,6 +51,11 @@ void node_close(struct node *node);
 /* After each test: nothing of any device is left behind. For TAP_MAIN(). */
 void node_check_idle(void);
 
+/* Right after the end of an edu's driver: all of it is gone, the next one finds it as it must be. */
+void node_check_over(struct node *node, const char *kind);
+/* A descriptor whose device is gone: every call fails with ENODEV, poll() says POLLHUP. */
+void node_check_dead(int fd);
+
 /* Attribute of the node in sysfs, "" if there is none; and as a number. */
 const char *node_attribute(const struct node *node, const char *name);
 long long node_number(const struct node *node, const char *name);
@@ -60,6 +65,10 @@ long long node_pci_number(const struct node *node, const char *name);
 uint32_t node_config(const struct node *node, unsigned int offset, unsigned int width);
 void node_config_write(const struct node *node, unsigned int offset, unsigned int width,
 		       uint32_t value);
+static inline bool node_master(const struct node *node)
+{
+	return node_config(node, 4, 2) >> 2 & 1;
+}
 /* First capability of a kind in the list at 0x34, 0 if none. Extended: in the list at 0x100. */
 unsigned int node_capability(const struct node *node, unsigned int id);
 unsigned int node_extended_capability(const struct node *node, unsigned int id);

@@ -23,7 +23,6 @@
 #include "os.h"
 #include "tap.h"
 
-#define MASTER(node) (node_config(node, 4, 2) >> 2 & 1)
 #define SOON_NS 5000000000ULL
 
 static struct node edu;
@@ -45,87 +44,6 @@ static void *poll_dies(void *arg)
 	CHECK_EQ(poll(&wait, 1, -1), 1);
 	CHECK(wait.revents & POLLHUP);
 	return NULL;
-}
-
-/* Every call, valid but for the device. */
-static void check_dead(int fd)
-{
-	static const struct {
-		unsigned int cmd, size;
-	} calls[] = {
-		{ UDRV_IOC_DEVICE_INFO, 72 }, { UDRV_IOC_DEVICE_BUS_MASTER, 16 },
-		{ UDRV_IOC_DEVICE_RESET, 8 }, { UDRV_IOC_REGION_INFO, 56 },
-		{ UDRV_IOC_IRQ_SETUP, 16 },   { UDRV_IOC_IRQ_INFO, 40 },
-		{ UDRV_IOC_IRQ_MASK, 16 },    { UDRV_IOC_IRQ_UNMASK, 16 },
-		{ UDRV_IOC_IRQ_ATTACH, 16 },  { UDRV_IOC_IRQ_DETACH, 16 },
-		{ UDRV_IOC_PROG_SET, 24 },    { UDRV_IOC_PROG_RUN, 32 },
-		{ UDRV_IOC_DMA_MASK, 16 },    { UDRV_IOC_DMA_ALLOC, 40 },
-		{ UDRV_IOC_DMA_FREE, 16 },    { UDRV_IOC_DMA_MAP, 48 },
-		{ UDRV_IOC_DMA_UNMAP, 16 },   { UDRV_IOC_DMA_SYNC, 32 },
-	};
-	static const struct udrv_prog_op op = { .op = UDRV_PROG_READ, .width = 4 };
-	static uint8_t memory[PAGE];
-	struct udrv_dma_segment segment;
-	int event = eventfd(0, EFD_CLOEXEC);
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	uint8_t value[64];
-
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		uint64_t arg[9] = { calls[i].size };
-
-		switch (calls[i].cmd) {
-		case UDRV_IOC_IRQ_SETUP:
-			arg[1] = UDRV_IRQ_INTX | 1ULL << 32;
-			break;
-		case UDRV_IOC_IRQ_MASK:
-		case UDRV_IOC_IRQ_UNMASK:
-			arg[1] = 1ULL << 32;
-			break;
-		case UDRV_IOC_IRQ_ATTACH:
-			arg[1] = (uint64_t)event << 32;
-			break;
-		case UDRV_IOC_IRQ_DETACH:
-			arg[1] = 0xffffffffULL << 32;
-			break;
-		case UDRV_IOC_PROG_SET:
-			arg[1] = UDRV_PROG_QUIESCE; /* none */
-			break;
-		case UDRV_IOC_PROG_RUN:
-			arg[1] = 1;
-			arg[2] = (uintptr_t)&op;
-			break;
-		case UDRV_IOC_DMA_MASK:
-			arg[1] = 32;
-			break;
-		case UDRV_IOC_DMA_ALLOC:
-			arg[1] = PAGE;
-			break;
-		case UDRV_IOC_DMA_MAP:
-			arg[1] = (uintptr_t)memory;
-			arg[2] = PAGE;
-			arg[3] = (uintptr_t)&segment;
-			arg[4] = 1 | (uint64_t)UDRV_DMA_TO_DEVICE << 32;
-			break;
-		case UDRV_IOC_DMA_SYNC:
-			arg[1] = 1 | (uint64_t)UDRV_DMA_SYNC_FOR_CPU << 32;
-			arg[3] = 1;
-			break;
-		}
-		if (!CHECK_ERROR(ioctl(fd, calls[i].cmd, arg), ENODEV))
-			tap_note("call %#x", calls[i].cmd);
-	}
-	close(event);
-	CHECK_ERROR(read(fd, value, 24), ENODEV);
-	CHECK_ERROR(read(fd, value, 4), ENODEV);
-	for (uint64_t n = 0; n < UDRV_REGION_COUNT; n += UDRV_REGION_CONFIG) {
-		CHECK_ERROR(pread(fd, value, 4, (n + 1) << 40), ENODEV);
-		CHECK_ERROR(pwrite(fd, value, 4, (n + 1) << 40), ENODEV);
-	}
-	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 1ULL << 40) == MAP_FAILED);
-	CHECK_EQ(errno, ENODEV);
-	CHECK_EQ(poll(&wait, 1, 0), 1);
-	CHECK(wait.revents & POLLHUP);
-	CHECK(!(wait.revents & POLLIN));
 }
 
 /* Unbind with everything in use, by INTx or MSI. */
@@ -168,7 +86,7 @@ static void taken_away(unsigned int kind)
 	os_thread_join(&poller);
 	CHECK_LT(os_now_ns() - start, SOON_NS);
 	CHECK_ERROR(open(edu.path, O_RDWR), ENOENT);
-	CHECK_EQ(MASTER(&edu), 0);
+	CHECK_EQ(node_master(&edu), 0);
 
 	tap_step("mappings read all-ones and may be written, touched before or not");
 	CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
@@ -185,14 +103,14 @@ static void taken_away(unsigned int kind)
 	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 5000));
 	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == locked, 5000));
 	tap_step("every call fails with ENODEV");
-	check_dead(edu.fd);
+	node_check_dead(edu.fd);
 
 	tap_step("bound again: a new node works, the old descriptor stays dead");
 	node_bind(&edu);
 	old = edu.fd;
 	node_open_mapped(&again, "edu");
 	CHECK_EQ(node_read32(&again, EDU_ID), EDU_ID_VALUE);
-	check_dead(old);
+	node_check_dead(old);
 	CHECK_EQ(node_read32(&edu, EDU_ID), ~0U);
 	CHECK_EQ(view[0][0], 0xff);
 	node_write32(&again, EDU_LIVE, 0);
@@ -326,7 +244,7 @@ static void reset_refused(void)
 	CHECK_EQ(node_info(&edu).state & UDRV_DEVICE_RESET, 0);
 	CHECK_ERROR(ioctl(edu.fd, UDRV_IOC_DEVICE_RESET, &reset), EOPNOTSUPP);
 	tap_step("nothing has changed");
-	CHECK_EQ(MASTER(&edu), 1);
+	CHECK_EQ(node_master(&edu), 1);
 	CHECK_EQ(node_read32(&edu, EDU_ID), EDU_ID_VALUE);
 	node_close(&edu);
 }
@@ -365,7 +283,7 @@ static void reset(void)
 	REQUIRE(reset_now(&nvme));
 	tap_step("registers are reset, the mapping stays, bus mastering is off");
 	CHECK_EQ(node_read32(&nvme, cc), 0);
-	CHECK_EQ(MASTER(&nvme), 0);
+	CHECK_EQ(node_master(&nvme), 0);
 	CHECK_EQ(node_number(&nvme, "bus_master"), 0);
 	CHECK_EQ(node_info(&nvme).state & UDRV_DEVICE_BUS_MASTER, 0);
 	for (int i = 0; i < 6; i++)
