@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,28 @@ long os_pinned_pages(void)
 	long released = os_vmstat("nr_foll_pin_released");
 
 	return os_vmstat("nr_foll_pin_acquired") - released;
+}
+
+void os_frames(const void *address, size_t count, uint64_t *frames)
+{
+	const uint64_t present = 1ULL << 63, frame = (1ULL << 55) - 1;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t bytes = count * sizeof(*frames);
+
+	REQUIRE(fd >= 0);
+	REQUIRE_EQ(pread(fd, frames, bytes, (uintptr_t)address / PAGE * sizeof(*frames)), bytes);
+	close(fd);
+	for (size_t i = 0; i < count; i++)
+		frames[i] = frames[i] & present ? frames[i] & frame : 0;
+}
+
+void os_run_on(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	REQUIRE_OK(sched_setaffinity(0, sizeof(set), &set));
 }
 
 unsigned int os_interrupts(const char *text, char *line, size_t size)

@@ -23,6 +23,11 @@ long os_vmstat(const char *name);
 /* Pages that are pinned for DMA by anybody: those ever acquired less those released. */
 long os_pinned_pages(void);
 
+/* Frames of @count pages from @address on, by /proc/self/pagemap; 0 where there is none. */
+void os_frames(const void *address, size_t count, uint64_t *frames);
+/* The calling thread runs on this CPU only. */
+void os_run_on(unsigned int cpu);
+
 /* Lines of /proc/interrupts that contain a text; the first one is copied to @line. */
 unsigned int os_interrupts(const char *text, char *line, size_t size);
 /* The name behind interrupt @irq there: everything after the counts; false if it is not there. */
