@@ -2,7 +2,8 @@
 """Finds the kernel's complaints in a console log.
 
 Owns the list of what counts as one. A complaint that a test provokes on purpose can be allowed by a regular
-expression; the hard part is that a warning is a block of lines: allowing its first line allows the block.
+expression; the hard part is that a warning is a block of lines: allowing its first line allows the block. So it is with
+the report of an out-of-memory kill, whose block is the one trace that follows.
 """
 
 import re
@@ -16,7 +17,7 @@ COMPLAINTS = [
     r"scheduling while atomic", r"Unable to handle", r"unable to handle", r"Bad page state", r"Bad rss-counter",
     r"corruption", r"ODEBUG", r"already registered", r"cannot create duplicate filename",
     r"Object .* still has|objects remaining", r"pagealloc: ", r"trying to register non-static key", r"switched off",
-    r"lab: ",
+    r"invoked oom-killer", r"lab: ",
 ]
 # Lines that hold one of these words and complain of nothing: a driver's or the kernel's own banner.
 HARMLESS = [
@@ -33,7 +34,7 @@ _stamp = re.compile(r"^(<\d+>)?\[\s*\d+\.\d+\](\[[^]]*\])?\s?")
 def scan(text, allow=()):
     """The lines of a console log that complain, without those (and their blocks) that `allow` matches."""
     allowed = [re.compile(a) for a in allow]
-    found, block = [], None
+    found, block, trace = [], None, False
     for raw in text.replace("\r", "").split("\n"):
         line = _stamp.sub("", raw)
         if "[ cut here ]" in line:
@@ -42,8 +43,11 @@ def scan(text, allow=()):
             block = {"lines": [], "allowed": False}
         if _complaint.search(line) and not _harmless.search(line):
             if any(a.search(line) for a in allowed):
+                trace |= "invoked oom-killer" in line
                 if block:
                     block["allowed"] = True
+            elif trace and line.startswith("Call Trace"):
+                trace = False
             else:
                 (block["lines"] if block else found).append(raw)
         if block and "[ end trace" in line:
