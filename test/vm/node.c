@@ -87,7 +87,7 @@ void node_get(struct node *node, const char *kind)
 	REQUIRE(node_find(node, kind));
 }
 
-static void current_driver(const struct node *node, char *name, size_t size)
+static const char *current_driver(const struct node *node, char *name, size_t size)
 {
 	char path[128], target[PATH_MAX];
 	ssize_t length;
@@ -96,6 +96,7 @@ static void current_driver(const struct node *node, char *name, size_t size)
 	length = readlink(path, target, sizeof(target) - 1);
 	target[length < 0 ? 0 : length] = 0;
 	snprintf(name, size, "%.60s", strrchr(target, '/') ? strrchr(target, '/') + 1 : "");
+	return name;
 }
 
 void node_unbind(struct node *node)
@@ -110,16 +111,16 @@ void node_bind(struct node *node)
 {
 	char path[128], driver[64];
 
-	current_driver(node, driver, sizeof(driver));
-	if (!strcmp(driver, "udrv"))
+	if (!strcmp(current_driver(node, driver, sizeof(driver)), "udrv"))
 		return;
 	snprintf(path, sizeof(path), "%s/driver_override", node->sysfs);
 	REQUIRE_OK(os_write(path, "udrv"));
 	if (driver[0])
 		node_unbind(node);
 	REQUIRE_OK(os_write("/sys/bus/pci/drivers_probe", node->address));
-	current_driver(node, driver, sizeof(driver));
-	CHECK_STR(driver, "udrv");
+	/* One that was just plugged in may be probed only later, by the kernel itself. */
+	CHECK(OS_WAIT_FOR(!access(node->path, F_OK), 10000));
+	CHECK_STR(current_driver(node, driver, sizeof(driver)), "udrv");
 }
 
 void node_reopen(struct node *node)

@@ -51,6 +51,10 @@ void node_close(struct node *node);
 /* After each test: nothing of any device is left behind. For TAP_MAIN(). */
 void node_check_idle(void);
 
+/* Kind "hot" only: take the device out of its slot, as unplug does; put a new one in. */
+void node_pull(const struct node *node);
+void node_plug(struct node *node);
+
 /* Right after the end of an edu's driver: all of it is gone, the next one finds it as it must be. */
 void node_check_over(struct node *node, const char *kind);
 /* A descriptor whose device is gone: every call fails with ENODEV, poll() says POLLHUP. */
