@@ -7,7 +7,8 @@
  * them where it may take no lock of ours: they are in an xarray. Mappings come and go with each
  * packet: they are in slots, the last one freed being the first one used, and the handle counts how
  * often its slot was. What holds pages is charged to the process that asked, and is uncharged when
- * the pages go back.
+ * the pages go back; and it is counted for the client, because pages outlive the process that mapped
+ * them, and what it was charged dies with it.
  *
  * The hard part is where that may happen: the DMA API may only be called while the device is bound
  * (under dma_lock, the client not ended), the charge may only be given back where no lock is held
@@ -47,8 +48,35 @@ struct udrv_dma_slot {
 
 /* ---- accounting ---- */
 
+/*
+ * Charge the caller's process and the client, if neither then has more than the caller may lock, or
+ * it may lock more. The sum is charged first and looked at then: two that come at once may both be
+ * refused, but not both pass.
+ */
+static int dma_charge(struct udrv_client *client, unsigned long pages, bool bypass)
+{
+	struct mm_struct *mm = current->mm;
+	int ret;
+
+	if (atomic_long_add_return(pages, &client->dma_pages) >
+		    rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT && !bypass) {
+		ret = -ENOMEM;
+		goto err_client;
+	}
+	mmap_write_lock(mm);
+	ret = __account_locked_vm(mm, pages, true, current, bypass);
+	mmap_write_unlock(mm);
+	if (ret)
+		goto err_client;
+	return 0;
+
+err_client:
+	atomic_long_sub(pages, &client->dma_pages);
+	return ret;
+}
+
 /**
- * udrv_dma_charge() - charge pages to the current process
+ * udrv_dma_charge() - charge pages to the current process, and to the client
  * @client: the caller; what it still has to give back is waited for before it is refused
  * @charge: to be filled
  * @pages: how many
@@ -64,12 +92,10 @@ int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsi
 	if (!mm)
 		return -EINVAL;
 	/* Most stay below the limit: who may go beyond it is asked only then. */
-	mmap_write_lock(mm);
-	ret = __account_locked_vm(mm, pages, true, current, false);
-	mmap_write_unlock(mm);
+	ret = dma_charge(client, pages, false);
 	if (ret == -ENOMEM) {
 		flush_work(&client->reap_work);
-		ret = account_locked_vm(mm, pages, true);
+		ret = dma_charge(client, pages, capable(CAP_IPC_LOCK));
 	}
 	if (ret)
 		return ret;
@@ -82,14 +108,16 @@ int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsi
 
 /**
  * udrv_dma_uncharge() - undo udrv_dma_charge()
+ * @client: who was charged with the process
  * @charge: may be empty
  *
  * Context: any process, no lock held.
  */
-void udrv_dma_uncharge(struct udrv_charge *charge)
+void udrv_dma_uncharge(struct udrv_client *client, struct udrv_charge *charge)
 {
 	if (!charge->pages)
 		return;
+	atomic_long_sub(charge->pages, &client->dma_pages);
 	mmap_write_lock(charge->mm);
 	__account_locked_vm(charge->mm, charge->pages, false, current, false);
 	mmap_write_unlock(charge->mm);
@@ -256,7 +284,7 @@ static void dma_reap_work(struct work_struct *work)
 		if (dma->kind == UDRV_DMA_BUFFER)
 			udrv_dma_consistent_reap(client, dma);
 		else
-			udrv_dma_streaming_reap(dma);
+			udrv_dma_streaming_reap(client, dma);
 	}
 }
 

@@ -49,7 +49,7 @@ static void buffer_destroy(struct udrv_client *client, struct udrv_buffer *buffe
 	buffer_free_memory(client, buffer);
 	mutex_unlock(&client->dma_lock);
 
-	udrv_dma_uncharge(&buffer->dma.charge);
+	udrv_dma_uncharge(client, &buffer->dma.charge);
 	kvfree(buffer->area.pfns);
 	kfree(buffer);
 }
@@ -172,7 +172,7 @@ int udrv_dma_alloc(struct udrv_client *client, void *arg)
 	return 0;
 
 err_charge:
-	udrv_dma_uncharge(&buffer->dma.charge);
+	udrv_dma_uncharge(client, &buffer->dma.charge);
 err_free:
 	kvfree(buffer->area.pfns);
 	kfree(buffer);
@@ -300,6 +300,6 @@ void udrv_dma_consistent_reap(struct udrv_client *client, struct udrv_dma *dma)
 		buffer_destroy(client, buffer);
 		return;
 	}
-	udrv_dma_uncharge(&buffer->dma.charge);
+	udrv_dma_uncharge(client, &buffer->dma.charge);
 	kref_put(&buffer->ref, buffer_release_now);
 }

@@ -183,11 +183,11 @@ out:
 /* ---- mapping ---- */
 
 /* Undo all of udrv_dma_map() but the DMA mapping itself. */
-static void mapping_destroy(struct udrv_mapping *mapping)
+static void mapping_destroy(struct udrv_client *client, struct udrv_mapping *mapping)
 {
 	mapping_unpin(mapping);
 	mapping_free_table(mapping);
-	udrv_dma_uncharge(&mapping->dma.charge);
+	udrv_dma_uncharge(client, &mapping->dma.charge);
 	kfree(mapping);
 }
 
@@ -206,9 +206,9 @@ void udrv_dma_streaming_unmap(struct udrv_client *client, struct udrv_dma *dma)
 }
 
 /** udrv_dma_streaming_reap() - give an unmapped mapping's pages and charge back; no lock held */
-void udrv_dma_streaming_reap(struct udrv_dma *dma)
+void udrv_dma_streaming_reap(struct udrv_client *client, struct udrv_dma *dma)
 {
-	mapping_destroy(to_mapping(dma));
+	mapping_destroy(client, to_mapping(dma));
 }
 
 /* Fill @segments, which has room for sgt.nents. */
@@ -317,7 +317,7 @@ static int mapping_unmap_handle(struct udrv_client *client, u32 handle)
 		return PTR_ERR(dma);
 	if (!dma)
 		return -ENOENT;
-	udrv_dma_streaming_reap(dma);
+	udrv_dma_streaming_reap(client, dma);
 	return 0;
 }
 
@@ -369,10 +369,10 @@ int udrv_dma_map(struct udrv_client *client, void *arg)
 	return ret;
 
 err_pin:
-	mapping_destroy(mapping);
+	mapping_destroy(client, mapping);
 	return ret;
 err_charge:
-	udrv_dma_uncharge(&mapping->dma.charge);
+	udrv_dma_uncharge(client, &mapping->dma.charge);
 err_free:
 	kfree(mapping);
 	return ret;

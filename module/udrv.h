@@ -313,6 +313,7 @@ struct udrv_charge {
  * @reap: objects whose pages and charges are to be given back; under @reap_lock
  * @reap_lock: spinlock
  * @reap_work: gives them back, where no lock is held
+ * @dma_pages: charged for buffers and mappings, to whatever process
  * @consistent_bytes: held, for the tools
  * @streaming_bytes: held, for the tools
  */
@@ -346,6 +347,7 @@ struct udrv_client {
 	struct list_head reap;
 	spinlock_t reap_lock;
 	struct work_struct reap_work;
+	atomic_long_t dma_pages;
 	atomic64_t consistent_bytes;
 	atomic64_t streaming_bytes;
 };
@@ -465,7 +467,7 @@ void udrv_dma_init(struct udrv_client *client);
 void udrv_dma_end(struct udrv_client *client);
 void udrv_dma_free_client(struct udrv_client *client);
 int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsigned long pages);
-void udrv_dma_uncharge(struct udrv_charge *charge);
+void udrv_dma_uncharge(struct udrv_client *client, struct udrv_charge *charge);
 int udrv_dma_insert(struct udrv_client *client, struct udrv_dma *dma);
 struct udrv_dma *udrv_dma_find_mapping(struct udrv_client *client, u32 handle);
 struct udrv_dma *udrv_dma_remove(struct udrv_client *client, u32 handle, int kind);
@@ -488,6 +490,6 @@ void udrv_dma_map_undo(struct udrv_client *client, void *arg);
 int udrv_dma_unmap(struct udrv_client *client, void *arg);
 int udrv_dma_sync(struct udrv_client *client, void *arg);
 void udrv_dma_streaming_unmap(struct udrv_client *client, struct udrv_dma *dma);
-void udrv_dma_streaming_reap(struct udrv_dma *dma);
+void udrv_dma_streaming_reap(struct udrv_client *client, struct udrv_dma *dma);
 
 #endif /* UDRV_UDRV_H */

@@ -450,6 +450,63 @@ static void limited(void)
 	CHECK_EQ(locked_bytes(), 0);
 }
 
+/* In a child: a buffer and a page, and it ends without giving them back. @left: is there room for them? */
+static void child_holds(unsigned int buffer_pages, bool left)
+{
+	struct udrv_dma_segment segment;
+	struct udrv_ioc_dma_alloc buffer;
+	uint8_t *memory = aligned_alloc(PAGE, PAGE);
+	uint32_t count = 1, mapping;
+
+	memset(memory, 1, PAGE);
+	CHECK_EQ(locked_bytes(), 0);
+	if (left) {
+		CHECK_OK(node_dma_alloc(&edu, buffer_pages * PAGE, &buffer));
+		CHECK_OK(node_dma_map(&edu, memory, PAGE, UDRV_DMA_TO_DEVICE, &segment, &count,
+				      &mapping));
+		CHECK_EQ(locked_bytes(), (buffer_pages + 1) * PAGE);
+	} else {
+		CHECK_ERROR(node_dma_alloc(&edu, buffer_pages * PAGE, &buffer), ENOMEM);
+		CHECK_ERROR(node_dma_map(&edu, memory, PAGE, UDRV_DMA_TO_DEVICE, &segment, &count,
+					 &mapping), ENOMEM);
+		CHECK_EQ(locked_bytes(), 0);
+	}
+	_exit(0);
+}
+
+/* What a process has mapped outlives it, and its limit with it: the descriptor's sum is limited too. */
+static void limited_over_processes(void)
+{
+	struct rlimit limit = { 16 * PAGE, 16 * PAGE };
+	struct udrv_ioc_dma_alloc buffer;
+	pid_t child;
+
+	begin("edu", 32);
+	REQUIRE_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+	for (int round = 0; round < 2; round++) {
+		tap_step("children that map and end reach the limit together (%d)", round);
+		for (int i = 0; i < 6; i++) {
+			child = fork();
+			if (child == 0) {
+				os_drop_capability(CAP_IPC_LOCK);
+				child_holds(3, i < 4);
+			}
+			OS_CHILD_OK(child);
+		}
+		CHECK_EQ(node_number(&edu, "dma_consistent"), 12 * PAGE);
+		CHECK_EQ(node_number(&edu, "dma_streaming"), 4 * PAGE);
+		CHECK_EQ(locked_bytes(), 0);
+		tap_step("who may lock more goes on (%d)", round);
+		CHECK_OK(node_dma_alloc(&edu, 10 * PAGE, &buffer));
+		CHECK_OK(node_dma_free(&edu, buffer.handle));
+		tap_step("the next to open begins at zero (%d)", round);
+		node_close(&edu);
+		CHECK_EQ(os_pinned_pages(), 0);
+		begin("edu", 32);
+	}
+	node_close(&edu);
+}
+
 /* Buffers that nobody frees, up to what there may be at a time. */
 static void many(void)
 {
@@ -484,6 +541,7 @@ int main(int argc, char **argv)
 		TAP_TEST(handles),
 		TAP_TEST(masks),
 		TAP_TEST(limited),
+		TAP_TEST(limited_over_processes),
 		TAP_TEST(many),
 	};
 

@@ -496,7 +496,9 @@ struct udrv_ioc_dma_mask {
  * @handle:	out: for DMA_FREE, never 0
  * @reserved:	in: 0
  *
- * The memory is zeroed. It is charged to the caller's RLIMIT_MEMLOCK and memory cgroup.
+ * The memory is zeroed. It is charged to the caller's RLIMIT_MEMLOCK and memory cgroup. What a
+ * descriptor holds in all, charged to whatever process, may not exceed the caller's RLIMIT_MEMLOCK
+ * either, unless it has CAP_IPC_LOCK: pages stay after the process that mapped them has ended.
  *
  * Errors: ENOMEM no such memory, or the limit is reached; ENOSPC too many buffers.
  * State: open.
@@ -555,8 +557,8 @@ struct udrv_dma_segment {
  * @handle:	out: for DMA_SYNC and DMA_UNMAP, never 0
  * @reserved:	in: 0
  *
- * The pages are pinned, and charged to RLIMIT_MEMLOCK, until DMA_UNMAP. The segments cover the
- * memory in order. With an IOMMU the list is usually one entry; a list of one entry for each page
+ * The pages are pinned, and charged to RLIMIT_MEMLOCK (see DMA_ALLOC), until DMA_UNMAP. The
+ * segments cover the memory in order. With an IOMMU the list is usually one entry; a list of one entry for each page
  * is always long enough; each keeps the memory's offset in its page. Between map and unmap the memory is the device's: use DMA_SYNC before the
  * CPU looks, and before the device looks again.
  *
