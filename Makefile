@@ -21,6 +21,7 @@ help:
 	@echo 'make uninstall  take all of that away again'
 	@echo 'make demo       watch a process drive a network card, in a virtual machine'
 	@echo 'make check      all tests, in virtual machines; CHECK="--only PATTERN --kernel K" for some'
+	@echo 'make fuzz       every call at random, for as long as you like; FUZZ="--seconds 3600 --seed N --kernel K"'
 	@echo 'make bench      measurements against UIO and VFIO'
 	@echo 'make shell      a root shell in a virtual machine with devices to play with; KERNEL=6.1|6.12|7.3'
 	@echo 'make lint       sparse, checkpatch, cppcheck, clang: they say nothing'
@@ -40,6 +41,7 @@ drivers: lib
 tests: drivers
 	$(MAKE) -C test/vm all
 	$(MAKE) -C test/bench all
+	$(MAKE) -C test/fuzz all
 
 module:
 	@test -n '$(KERNELS)' || { echo 'No kernel headers here: apt-get install linux-headers-amd64' >&2; exit 1; }
@@ -77,6 +79,7 @@ clean:
 	$(MAKE) -C test/vm clean
 	$(MAKE) -C test/unit clean
 	$(MAKE) -C test/bench clean
+	$(MAKE) -C test/fuzz clean
 	rm -f module/*.o module/.*.cmd module/*.ko module/*.mod module/*.mod.c module/modules.order module/Module.symvers
 
 include test/test.mk

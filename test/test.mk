@@ -4,7 +4,7 @@
 
 LAB := test/qemu
 
-.PHONY: check shell bench demo lab lab-deps
+.PHONY: check fuzz shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -12,6 +12,10 @@ lab-deps:
 # Everything: `make check CHECK="--only irq* --kernel 6.1"` for a part of it, see test/run --help.
 check: lab-deps
 	@test/run $(CHECK)
+
+# Every call at random, on the debug kernel, 10 minutes; FUZZ="--seconds 3600 --seed 7": see test/fuzz/run --help.
+fuzz: lab-deps
+	@test/fuzz/run $(FUZZ)
 
 # A root shell on KERNEL (6.1) with the module loaded and devices to play with: `make shell KERNEL=7.3 VM="--iommu lazy"`.
 KERNEL ?= 6.1

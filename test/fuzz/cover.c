@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/*
+ * cover.c - what of the module the calls reach, where the kernel has KCOV
+ *
+ * KCOV tells each thread at which places of the module (module/Kbuild instruments it) its own system calls came by.
+ * Interrupt handlers, work items and what happens while a process ends are not seen: their functions are listed as not
+ * reached although they ran. Places are kept by their distance from the module's start, so that they are the same ones
+ * in all processes, and counted by function with the names of /proc/kallsyms.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/kcov.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+#define COVER_WORDS (32U << 10)
+#define KCOV "/sys/kernel/debug/kcov"
+#define FUNCTIONS_MAX 1024
+
+static uint64_t module_start, module_size;
+static struct function {
+	uint64_t start;
+	char name[64];
+} functions[FUNCTIONS_MAX];
+static unsigned int function_count;
+
+static int by_start(const void *a, const void *b)
+{
+	const struct function *l = a, *r = b;
+
+	return l->start < r->start ? -1 : l->start > r->start;
+}
+
+bool cover_init(void)
+{
+	char line[256], name[96], type;
+	unsigned long long address;
+	FILE *file;
+
+	if (access(KCOV, F_OK))
+		return false;
+	file = fopen("/proc/modules", "r");
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "udrv %llu %*d %*s %*s 0x%llx", (unsigned long long *)&module_size, &address) == 2)
+			module_start = address;
+	fclose(file);
+	REQUIRE(module_start && module_size <= MODULE_BYTES);
+	file = fopen("/proc/kallsyms", "r");
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (!strstr(line, "[udrv]") || sscanf(line, "%llx %c %90s", &address, &type, name) != 3 ||
+		    (type != 't' && type != 'T') || !strncmp(name, "__pfx", 5) || function_count == FUNCTIONS_MAX)
+			continue;
+		functions[function_count].start = address - module_start;
+		snprintf(functions[function_count++].name, sizeof(functions[0].name), "%.60s", name);
+	}
+	fclose(file);
+	qsort(functions, function_count, sizeof(functions[0]), by_start);
+	return true;
+}
+
+void cover_prepare(struct thread *thread)
+{
+	thread->cover = NULL;
+	if (!module_start)
+		return;
+	thread->kcov = open(KCOV, O_RDWR | O_CLOEXEC);
+	REQUIRE_OK(thread->kcov);
+	REQUIRE_OK(ioctl(thread->kcov, KCOV_INIT_TRACE, COVER_WORDS));
+	thread->cover = mmap(NULL, COVER_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, thread->kcov, 0);
+	REQUIRE(thread->cover != MAP_FAILED);
+}
+
+void cover_start(struct thread *thread)
+{
+	if (!thread->cover)
+		return;
+	REQUIRE_OK(ioctl(thread->kcov, KCOV_ENABLE, KCOV_TRACE_PC));
+	__atomic_store_n(&thread->cover[0], 0, __ATOMIC_RELAXED);
+}
+
+void cover_collect(struct thread *thread)
+{
+	uint64_t count;
+
+	if (!thread->cover)
+		return;
+	count = __atomic_load_n(&thread->cover[0], __ATOMIC_RELAXED);
+	for (uint64_t i = 1; i <= count && i < COVER_WORDS; i++) {
+		uint64_t at = thread->cover[i] - module_start;
+
+		if (at < module_size && !atomic_load_explicit(&shared->reached[at], memory_order_relaxed))
+			atomic_store_explicit(&shared->reached[at], 1, memory_order_relaxed);
+	}
+	__atomic_store_n(&thread->cover[0], 0, __ATOMIC_RELAXED);
+}
+
+unsigned int cover_count(void)
+{
+	unsigned int count = 0;
+
+	for (uint64_t i = 0; i < module_size; i++)
+		count += shared->reached[i];
+	return count;
+}
+
+void cover_report(void)
+{
+	unsigned int reached = 0, length = 0;
+	char line[400] = "";
+
+	if (!module_start)
+		return;
+	for (unsigned int i = 0; i < function_count; i++) {
+		uint64_t end = i + 1 < function_count ? functions[i + 1].start : module_size;
+		unsigned int places = 0;
+
+		for (uint64_t at = functions[i].start; at < end; at++)
+			places += shared->reached[at];
+		if (places) {
+			reached++;
+			continue;
+		}
+		if (length > 90) {
+			tap_note("  not reached: %s", line);
+			length = 0;
+		}
+		length += snprintf(line + length, sizeof(line) - length, "%s ", functions[i].name);
+	}
+	if (length)
+		tap_note("  not reached: %s", line);
+	tap_note("coverage: %u places, %u of %u functions", cover_count(), reached, function_count);
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+/*
+ * round.c - one round: a process whose threads call the node at random, and how it ends
+ *
+ * What happens follows from the seeds: the first one gives the round its flavour, and each thread draws from a stream of
+ * its own. (What a call finds also depends on the other threads, and on the device.) A round is a list of seeds, each
+ * good for a number of operations: one that reached new code can be gone through again and then leave the path.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+struct round round_;
+__thread struct thread *self;
+
+static const uint64_t *round_seeds;
+static const unsigned int *round_counts;
+static unsigned int round_segments;
+static _Atomic bool others_done;
+static pthread_barrier_t all_there; /* thread stacks are mapped before anything is unmapped */
+
+/* ---- random numbers ---- */
+
+uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = a + 0x9e3779b97f4a7c15ULL * (b + 1);
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+uint64_t rng_next(struct rng *rng)
+{
+	rng->state++;
+	return mix(rng->state, 0);
+}
+
+uint32_t below(struct rng *rng, uint32_t n)
+{
+	return n ? (rng_next(rng) >> 32) * n >> 32 : 0;
+}
+
+bool one_in(struct rng *rng, uint32_t n)
+{
+	return !below(rng, n);
+}
+
+struct flavour flavour_of(const struct device *device, uint64_t seed)
+{
+	struct rng rng = { mix(seed, 0xf1) };
+	struct flavour f = { .threads = 1 + below(&rng, THREADS_MAX - 1), .end = below(&rng, 4) };
+
+	f.disturb = below(&rng, 5);
+	if (f.disturb == HOTPLUG && !device->hotplug)
+		f.disturb = REVOKE;
+	if (f.disturb == REMOVE && !device->removable)
+		f.disturb = UNBIND;
+	f.acknowledge = device->dma && one_in(&rng, 4);
+	return f;
+}
+
+/* ---- the table of operations ---- */
+
+unsigned int op_total(void)
+{
+	return call_op_count + file_op_count + memory_op_count + disturb_op_count;
+}
+
+const struct op *op_at(unsigned int index)
+{
+	if (index < call_op_count)
+		return &call_ops[index];
+	index -= call_op_count;
+	if (index < file_op_count)
+		return &file_ops[index];
+	index -= file_op_count;
+	return index < memory_op_count ? &memory_ops[index] : &disturb_ops[index - memory_op_count];
+}
+
+static unsigned int first_disturb(void)
+{
+	return op_total() - disturb_op_count;
+}
+
+static unsigned int pick_op(void)
+{
+	static unsigned int sum;
+	unsigned int i, at;
+
+	if (!sum) {
+		for (i = 0, at = 0; i < first_disturb(); i++)
+			at += op_at(i)->weight;
+		sum = at;
+	}
+	at = below(&self->rng, sum);
+	for (i = 0; at >= op_at(i)->weight; i++)
+		at -= op_at(i)->weight;
+	return i;
+}
+
+static void do_op(unsigned int index)
+{
+	struct activity *activity = self->activity;
+	const struct op *op = op_at(index);
+	long result;
+
+	atomic_store(&activity->may_wait, op->may_wait);
+	atomic_store(&activity->since_ns, os_now_ns());
+	atomic_store(&activity->op, index + 1);
+	result = op->run(op);
+	atomic_store(&activity->op, 0);
+	cover_collect(self);
+	if (result == SKIPPED)
+		return;
+	if (result < 0 && -result >= ERRNOS)
+		COMPLAIN("%s: errno %ld", op->name, -result);
+	else
+		atomic_fetch_add(&shared->results[index][result < 0 ? -result : 0], 1);
+}
+
+/* ---- threads ---- */
+
+static void thread_begin(struct thread *thread, unsigned int index)
+{
+	self = thread;
+	thread->index = index;
+	thread->activity = &shared->activity[index];
+	atomic_store(&thread->activity->told, false);
+	atomic_store(&thread->activity->pid, getpid());
+	atomic_store(&thread->activity->tid, os_gettid());
+	pthread_barrier_wait(&all_there);
+	cover_start(thread);
+}
+
+static void *caller(void *arg)
+{
+	struct thread *thread = arg;
+
+	thread_begin(thread, thread->index);
+	for (unsigned int s = 0; s < round_segments; s++) {
+		thread->rng.state = mix(round_seeds[s], thread->index);
+		for (unsigned int i = 0; i < round_counts[s] && !atomic_load(&shared->stop); i++)
+			do_op(pick_op());
+	}
+	return NULL;
+}
+
+/* Takes the device away and gives it back, until the callers are done. */
+static void *disturber(void *arg)
+{
+	struct thread *thread = arg;
+
+	thread_begin(thread, thread->index);
+	thread->rng.state = mix(round_seeds[0], thread->index);
+	while (!atomic_load(&others_done) && !atomic_load(&shared->stop)) {
+		unsigned int i = below(&thread->rng, disturb_op_count);
+
+		/* Not an event to wait for: so that it happens at any moment of what the others do. */
+		os_sleep_us(below(&thread->rng, round_.flavour.disturb == HOTPLUG ? 100000 : 30000));
+		if (disturb_ops[i].weight & 1 << round_.flavour.disturb)
+			do_op(first_disturb() + i);
+	}
+	return NULL;
+}
+
+/* ---- signals ---- */
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	(void)info;
+	(void)context;
+	if (self && self->guarded) {
+		self->signal = number;
+		siglongjmp(self->fault, 1);
+	}
+	/* Not an access that may fail: the fuzzer is wrong, or the kernel has written where it must not. */
+	signal(number, SIG_DFL);
+}
+
+static void on_signal(int number)
+{
+	(void)number; /* it only ends a wait */
+}
+
+static void handle_signals(void)
+{
+	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction other = { .sa_handler = on_signal };
+
+	REQUIRE_OK(sigaction(SIGSEGV, &fault, NULL));
+	REQUIRE_OK(sigaction(SIGBUS, &fault, NULL));
+	REQUIRE_OK(sigaction(SIGUSR1, &other, NULL));
+	REQUIRE_OK(sigaction(SIGIO, &other, NULL));
+	REQUIRE_OK(sigaction(SIGRTMIN, &other, NULL));
+	REQUIRE(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+}
+
+/* ---- the round ---- */
+
+static void begin(const struct node *node, const struct device *device)
+{
+	struct udrv_ioc_device_info info;
+
+	round_.node = *node;
+	round_.device = device;
+	round_.flavour = flavour_of(device, round_seeds[0]);
+	handle_signals();
+	memory_init();
+	for (unsigned int i = 0; i < NODES_MAX; i++)
+		atomic_store(&round_.nodes[i], -1);
+	for (unsigned int i = 0; i < EVENTS_MAX; i++)
+		atomic_store(&round_.events[i], eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	atomic_store(&round_.epoll, epoll_create1(EPOLL_CLOEXEC));
+	node_reopen(&round_.node);
+	for (unsigned int i = 0; i < UDRV_REGION_COUNT; i++)
+		round_.regions[i] = node_region(&round_.node, i);
+	info = node_info(&round_.node);
+	round_.vectors = info.msix_count > info.msi_count ? info.msix_count : info.msi_count;
+	if (!round_.vectors)
+		round_.vectors = 1;
+	device_opened(round_.node.fd);
+	atomic_store(&round_.nodes[0], round_.node.fd);
+}
+
+void round_run(const struct node *node, const struct device *device, const uint64_t *seeds, const unsigned int *counts,
+	       unsigned int segments)
+{
+	static struct thread threads[THREADS_MAX];
+	pthread_t ids[THREADS_MAX];
+	unsigned int total;
+
+	round_seeds = seeds;
+	round_counts = counts;
+	round_segments = segments;
+	begin(node, device);
+	total = round_.flavour.threads;
+	for (unsigned int i = 0; i < THREADS_MAX; i++) {
+		thread_init(&threads[i]);
+		cover_prepare(&threads[i]);
+		threads[i].index = i;
+	}
+	REQUIRE_EQ(pthread_barrier_init(&all_there, NULL, total + (round_.flavour.disturb != ALONE)), 0);
+	for (unsigned int i = 0; i < total; i++)
+		REQUIRE_EQ(pthread_create(&ids[i], NULL, caller, &threads[i]), 0);
+	if (round_.flavour.disturb != ALONE)
+		REQUIRE_EQ(pthread_create(&ids[THREADS_MAX - 1], NULL, disturber, &threads[THREADS_MAX - 1]), 0);
+	/* The first thread that is done ends it for all, where the end is to find them busy. */
+	REQUIRE_EQ(pthread_join(ids[0], NULL), 0);
+	if (round_.flavour.end == END_KILL)
+		kill(getpid(), SIGKILL);
+	if (round_.flavour.end == END_EXIT_BUSY)
+		_exit(0);
+	for (unsigned int i = 1; i < total; i++)
+		REQUIRE_EQ(pthread_join(ids[i], NULL), 0);
+	atomic_store(&others_done, true);
+	if (round_.flavour.disturb != ALONE)
+		REQUIRE_EQ(pthread_join(ids[THREADS_MAX - 1], NULL), 0);
+	if (round_.flavour.end == END_CLEAN)
+		for (unsigned int i = 0; i < NODES_MAX; i++)
+			if (atomic_load(&round_.nodes[i]) >= 0)
+				close(atomic_load(&round_.nodes[i]));
+	_exit(0);
+}
