@@ -151,6 +151,17 @@ static void handle_gone(bool mapping, uint32_t handle)
 	atomic_store(&stale[mapping][below(&self->rng, COUNT_OF(stale[0]))], handle);
 }
 
+void calls_forget(void)
+{
+	for (unsigned int kind = 0; kind < 2; kind++)
+		for (unsigned int i = 0; i < HANDLES; i++) {
+			uint32_t handle = atomic_exchange(&handles[kind][i].handle, 0);
+
+			if (handle)
+				atomic_store(&stale[kind][i % COUNT_OF(stale[0])], handle);
+		}
+}
+
 uint64_t memory_buffer_offset(struct rng *rng)
 {
 	return atomic_load(&handles[0][below(rng, HANDLES)].offset);
@@ -483,7 +494,7 @@ static void check_success(const struct call *call, uint8_t *arg, struct making *
 static bool looked_into(unsigned int cmd)
 {
 	return cmd == UDRV_IOC_DMA_FREE || cmd == UDRV_IOC_DMA_UNMAP || cmd == UDRV_IOC_DEVICE_BUS_MASTER ||
-	       cmd == UDRV_IOC_IRQ_SETUP || cmd == UDRV_IOC_PROG_SET;
+	       (cmd == UDRV_IOC_IRQ_SETUP && round_.flavour.acknowledge) || cmd == UDRV_IOC_PROG_SET;
 }
 
 static long call_it(int fd, unsigned int cmd, void *arg, bool enable)
@@ -525,8 +536,10 @@ static long call_run(const struct op *op)
 	if (one_in(rng, 12)) {
 		/* At the end of what is there; or somewhere worse. */
 		whole = false;
-		where = one_in(rng, 2) || looked_into(op->cmd) ? self->arg_end - below(rng, call->size + 1) :
-								 bad_pointer(rng, call->size);
+		where = self->arg_end - below(rng, call->size + 1);
+		if (!looked_into(op->cmd))
+			where = one_in(rng, 2) ? where : one_in(rng, 3) ? read_only_pointer(rng) :
+									  bad_pointer(rng, call->size);
 		guarded_copy(where, before, call->size);
 	}
 	result = call_it(any_node(), op->cmd, where, op->cmd == UDRV_IOC_DEVICE_BUS_MASTER && get(before, &call->fields[1]));

@@ -10,7 +10,8 @@
  * A fault may also be one that the kernel does without (it then succeeds): that is no failure. The hard part is the DMA
  * API's debugging, which switches itself off for good when *it* gets no memory. So: either it stays on, and only those
  * caches fail that the kernel's command line names (slub_debug=A,kmalloc-*: not the tree nodes that it needs); or it is off
- * from the start (dma_debug=off), and all fail. The matrix has both.
+ * from the start (dma_debug=off), and all fail. The matrix has both. The kernel's own code does not come through all of the
+ * latter unharmed: /proc/irq is one such place (the matrix allows its warning), probing another.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -27,7 +28,7 @@
 #include "../vm/tap.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
-#define MOST 400 /* attempts in one call */
+#define MOST 1500 /* attempts in one call */
 
 static struct node node;
 static int fail_nth = -1;
@@ -452,6 +453,8 @@ static void binding(void)
 {
 	static const int errors[] = { ENOMEM, EFAULT, ENODEV, ENFILE, EINVAL, 0 };
 
+	if (!is(DEBUGFS "dma-api/disabled", "N"))
+		tap_skip("ACPI in 6.1 uses what it has freed when it gets no memory in pci_enable_device()");
 	node_get(&node, "edu");
 	node_bind(&node);
 	probing = node.address;

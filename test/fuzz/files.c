@@ -73,6 +73,7 @@ static long open_run(const struct op *op)
 		}
 		return -error;
 	}
+	calls_forget();
 	device_opened(fd);
 	/* In more than one place: what was open before is dead now. */
 	for (unsigned int i = below(rng, 3); i; i--)

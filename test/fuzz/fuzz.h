@@ -147,10 +147,12 @@ uint64_t memory_buffer_offset(struct rng *rng);
 void *memory_for_dma(struct rng *rng, uint64_t *length);
 /* Pointers that are bad in all the ways there are; writable ones lead nowhere harmful. */
 void *bad_pointer(struct rng *rng, size_t bytes);
+void *read_only_pointer(struct rng *rng);
 /* An access that may fault: false if it did. */
 bool guarded_copy(void *where, const void *from, size_t bytes);
 
 /* calls.c */
+void calls_forget(void); /* handles of a descriptor that is dead */
 unsigned int build_program(struct rng *rng, struct udrv_prog_op *ops, bool valid, unsigned int use);
 
 /* ---- device.c: what a device may be told ---- */

@@ -184,6 +184,12 @@ void *bad_pointer(struct rng *rng, size_t bytes)
 	}
 }
 
+/* It can be read, and a result cannot be told. */
+void *read_only_pointer(struct rng *rng)
+{
+	return read_only + 8 * below(rng, 256);
+}
+
 void *user_pointer(size_t bytes, bool *whole)
 {
 	*whole = !one_in(&self->rng, 10);
@@ -220,6 +226,12 @@ static int some_prot(struct rng *rng)
 static uint8_t *some_area(struct rng *rng)
 {
 	return one_in(rng, 2) ? device : buffers;
+}
+
+/* Where a mapping may begin; mostly one of a few places, so that there is something. */
+static uint8_t *some_start(struct rng *rng, uint8_t *area)
+{
+	return area + below(rng, one_in(rng, 3) ? AREAS : 4) * AREA_PAGES * PAGE;
 }
 
 /* Some pages of an area: a mapping, a part of one, several, or nothing. */
@@ -264,8 +276,7 @@ static long mmap_run(const struct op *op)
 		offset = one_in(rng, 2) ? odd[below(rng, COUNT_OF(odd))] : rng_next(rng) & ~(PAGE - 1);
 	}
 	flags |= one_in(rng, 6) ? MAP_POPULATE : one_in(rng, 12) ? MAP_LOCKED : 0;
-	return result_of(fixed(area + below(rng, one_in(rng, 3) ? AREAS : 4) * AREA_PAGES * PAGE, length, some_prot(rng), flags, any_node(),
-			       offset));
+	return result_of(fixed(some_start(rng, area), length, some_prot(rng), flags, any_node(), offset));
 }
 
 static long munmap_run(const struct op *op)
@@ -358,7 +369,7 @@ static long touch_run(const struct op *op)
 	if (write && area == device && !round_.device->writable(rng, 0, offset, width, &value))
 		write = false;
 	/* Where a mapping begins it is most likely to be. */
-	page = area + (below(rng, one_in(rng, 3) ? AREAS : 4) * AREA_PAGES + below(rng, one_in(rng, 4) ? AREA_PAGES : 2)) * PAGE;
+	page = some_start(rng, area) + below(rng, one_in(rng, 4) ? AREA_PAGES : 2) * PAGE;
 	self->signal = 0;
 	there = guarded_access(page + offset, width, &value, write);
 	atomic_fetch_add(there ? &shared->accesses : &shared->faults, 1);

@@ -24,6 +24,7 @@ static const uint64_t *round_seeds;
 static const unsigned int *round_counts;
 static unsigned int round_segments;
 static _Atomic bool others_done;
+static _Atomic uint64_t ops_done; /* by all threads of the round */
 static pthread_barrier_t all_there; /* thread stacks are mapped before anything is unmapped */
 
 /* ---- random numbers ---- */
@@ -117,6 +118,7 @@ static void do_op(unsigned int index)
 	atomic_store(&activity->op, index + 1);
 	result = op->run(op);
 	atomic_store(&activity->op, 0);
+	atomic_fetch_add(&ops_done, 1);
 	cover_collect(self);
 	if (result == SKIPPED)
 		return;
@@ -153,7 +155,7 @@ static void *caller(void *arg)
 	return NULL;
 }
 
-/* Takes the device away and gives it back, until the callers are done. */
+/* Takes the device away and gives it back, every so many calls, until the callers are done. */
 static void *disturber(void *arg)
 {
 	struct thread *thread = arg;
@@ -162,11 +164,14 @@ static void *disturber(void *arg)
 	thread->rng.state = mix(round_seeds[0], thread->index);
 	while (!atomic_load(&others_done) && !atomic_load(&shared->stop)) {
 		unsigned int i = below(&thread->rng, disturb_op_count);
+		uint64_t next = atomic_load(&ops_done) + below(&thread->rng, 200);
 
-		/* Not an event to wait for: so that it happens at any moment of what the others do. */
-		os_sleep_us(below(&thread->rng, round_.flavour.disturb == HOTPLUG ? 100000 : 30000));
-		if (disturb_ops[i].weight & 1 << round_.flavour.disturb)
-			do_op(first_disturb() + i);
+		if (!(disturb_ops[i].weight & 1 << round_.flavour.disturb))
+			continue;
+		/* Where in those calls it comes is the scheduler's. They may all wait for something: not for ever. */
+		for (int ms = 0; ms < 300 && atomic_load(&ops_done) < next && !atomic_load(&others_done); ms++)
+			os_sleep_us(1000);
+		do_op(first_disturb() + i);
 	}
 	return NULL;
 }
