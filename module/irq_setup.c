@@ -142,6 +142,8 @@ static int irq_setup_intx(struct udrv_client *client, bool disint)
 		how |= IRQF_SHARED;
 	else
 		how |= IRQF_NO_AUTOEN;
+	/* That the line is another's already is for the caller to hear, not for the log. */
+	how |= IRQF_PROBE_SHARED;
 	ret = vector_request(client, v, udev->pdev->irq, "intx", udrv_irq_intx_handler, how);
 	if (ret) {
 		v->masked = false;

@@ -197,6 +197,7 @@ static void names(void)
 static void exclusive_line(void)
 {
 	struct udrv_irq_record record;
+	int log = os_log_open();
 	struct node other;
 
 	begin(UDRV_IRQ_INTX);
@@ -237,6 +238,8 @@ static void exclusive_line(void)
 	CHECK_OK(setup(&other, 0, UDRV_IRQ_INTX, 1));
 	CHECK_EQ(node_irq_info(&other, 0).linux_irq, node_irq_info(&edu, 0).linux_irq);
 	CHECK_ERROR(setup(&edu, UDRV_IRQ_SETUP_NO_DISINTX, UDRV_IRQ_INTX, 1), EBUSY);
+	tap_step("NO_DISINTX: a refusal is no matter for the log");
+	CHECK(!os_log_has(log, "Flags mismatch"));
 	tap_step("without it, both work");
 	CHECK_OK(setup(&edu, 0, UDRV_IRQ_INTX, 1));
 	fire(UDRV_IRQ_INTX);

@@ -156,6 +156,29 @@ bool os_interrupt_name(unsigned int irq, char *name, size_t size)
 	return found;
 }
 
+int os_log_open(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	REQUIRE_OK(log);
+	REQUIRE_OK(lseek(log, 0, SEEK_END));
+	return log;
+}
+
+bool os_log_has(int log, const char *text)
+{
+	char line[2048];
+	ssize_t length;
+
+	/* A record each; EPIPE: some were overwritten before we came. */
+	while ((length = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[length > 0 ? length : 0] = 0;
+		if (strstr(line, text))
+			return true;
+	}
+	return false;
+}
+
 uint64_t os_now_ns(void)
 {
 	struct timespec t;

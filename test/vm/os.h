@@ -33,6 +33,10 @@ unsigned int os_interrupts(const char *text, char *line, size_t size);
 /* The name behind interrupt @irq there: everything after the counts; false if it is not there. */
 bool os_interrupt_name(unsigned int irq, char *name, size_t size);
 
+/* The kernel's log, from here on; has a line with this text come since? */
+int os_log_open(void);
+bool os_log_has(int log, const char *text);
+
 uint64_t os_now_ns(void);
 void os_sleep_us(unsigned int us);
 /* Evaluates until it holds or the time is over; its last value. */
