@@ -162,9 +162,14 @@ void calls_forget(void)
 		}
 }
 
-uint64_t memory_buffer_offset(struct rng *rng)
+uint64_t memory_buffer_offset(struct rng *rng, uint64_t *length)
 {
-	return atomic_load(&handles[0][below(rng, HANDLES)].offset);
+	struct handle *h = &handles[0][below(rng, HANDLES)];
+
+	for (unsigned int tries = 0; tries < HANDLES && !atomic_load(&h->handle); tries++)
+		h = &handles[0][below(rng, HANDLES)];
+	*length = atomic_load(&h->length);
+	return atomic_load(&h->offset);
 }
 
 /* ---- programs ---- */

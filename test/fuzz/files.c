@@ -270,7 +270,7 @@ static long splice_run(const struct op *op)
 
 static uint64_t odd_offset(struct rng *rng)
 {
-	uint64_t offset = round_.regions[below(rng, UDRV_REGION_COUNT)].offset;
+	uint64_t offset = round_.regions[below(rng, UDRV_REGION_COUNT)].offset, length;
 
 	switch (below(rng, 5)) {
 	case 0:
@@ -280,7 +280,7 @@ static uint64_t odd_offset(struct rng *rng)
 	case 2:
 		return offset + (1ULL << 39);
 	case 3: /* of a buffer: not a register */
-		return memory_buffer_offset(rng);
+		return memory_buffer_offset(rng, &length);
 	}
 	return rng_next(rng) >> (1 + below(rng, 40));
 }
@@ -404,7 +404,7 @@ const struct op file_ops[] = {
 	{ .name = "pwritev", .weight = 3, .run = pwritev_run },
 	{ .name = "config", .weight = 10, .run = config_run },
 	{ .name = "raise", .weight = 20, .run = raise_run },
-	{ .name = "dma", .weight = 4, .run = dma_run },
+	{ .name = "dma", .weight = 12, .run = dma_run },
 	{ .name = "sysfs", .weight = 3, .run = sysfs_run },
 };
 const size_t file_op_count = COUNT_OF(file_ops);

@@ -143,7 +143,7 @@ void *memory_regs(unsigned int tenure); /* a page's address for device.c */
 void memory_drop(void); /* all mappings of the node */
 void thread_init(struct thread *thread);
 /* What was allocated and mapped, for sane arguments. */
-uint64_t memory_buffer_offset(struct rng *rng);
+uint64_t memory_buffer_offset(struct rng *rng, uint64_t *length);
 void *memory_for_dma(struct rng *rng, uint64_t *length);
 /* Pointers that are bad in all the ways there are; writable ones lead nowhere harmful. */
 void *bad_pointer(struct rng *rng, size_t bytes);

@@ -250,24 +250,29 @@ static long mmap_run(const struct op *op)
 	struct rng *rng = &self->rng;
 	bool buffer = one_in(rng, 2);
 	uint8_t *area = buffer ? buffers : device;
-	size_t length = (1 + below(rng, one_in(rng, 4) ? AREA_PAGES : 4)) * PAGE;
 	const struct udrv_ioc_region_info *region = &round_.regions[below(rng, UDRV_REGION_CONFIG)];
-	int flags = one_in(rng, 12) ? MAP_PRIVATE : MAP_SHARED;
-	uint64_t offset;
+	int flags = one_in(rng, 20) ? MAP_PRIVATE : MAP_SHARED;
+	uint64_t offset, most, first = 0, length;
 
 	(void)op;
 	for (int tries = 0; tries < 6 && !(region->region_flags & UDRV_REGION_MMAP); tries++)
 		region = &round_.regions[below(rng, UDRV_REGION_CONFIG)];
 	if (buffer) {
-		offset = memory_buffer_offset(rng);
+		offset = memory_buffer_offset(rng, &most);
 		if (offset < 1ULL << 43)
 			offset = 1ULL << 43 | 1ULL << 28;
-		offset += one_in(rng, 4) ? below(rng, 16) * PAGE : 0;
 	} else {
 		offset = one_in(rng, 3) ? region->offset_wc : region->offset;
-		if (region->length > PAGE && one_in(rng, 2))
-			offset += rng_next(rng) % region->length & ~(PAGE - 1);
+		most = region->length;
 	}
+	most = (most + PAGE - 1) / PAGE;
+	if (most > 1 && one_in(rng, 2))
+		first = rng_next(rng) % most;
+	most -= first;
+	if (!most || one_in(rng, 12))
+		most = AREA_PAGES; /* too long */
+	length = (1 + below(rng, most < 4 ? most : one_in(rng, 4) && most >= AREA_PAGES ? AREA_PAGES : 4)) * PAGE;
+	offset += first * PAGE;
 	if (one_in(rng, 8)) { /* the edges of regions, and of numbers */
 		static const uint64_t odd[] = { 0, PAGE, 1ULL << 39, 7ULL << 40, 8ULL << 40, 1ULL << 43, (1ULL << 44) - PAGE,
 						1ULL << 44, 1ULL << 62, ~0ULL & ~(PAGE - 1) };
@@ -424,8 +429,8 @@ static long memory_run(const struct op *op)
 
 const struct op memory_ops[] = {
 	{ .name = "mmap", .weight = 22, .run = mmap_run },
-	{ .name = "munmap", .weight = 8, .run = munmap_run },
-	{ .name = "mremap", .weight = 8, .run = mremap_run },
+	{ .name = "munmap", .weight = 5, .run = munmap_run },
+	{ .name = "mremap", .weight = 6, .run = mremap_run },
 	{ .name = "mprotect", .weight = 6, .run = mprotect_run },
 	{ .name = "madvise", .weight = 6, .run = madvise_run },
 	{ .name = "mlock...", .weight = 5, .run = misc_run },
