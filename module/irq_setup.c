@@ -71,6 +71,23 @@ static void vector_release(struct udrv_vector *v)
 		eventfd_ctx_put(eventfd);
 }
 
+/*
+ * The device sends no MSI any more. free_irq() leaves address 0 as a vector's message, and the PCI
+ * core disables MSI only after that: a device that interrupts in between would write there. (MSI-X
+ * is masked by then; plain MSI need not have mask bits.)
+ */
+static void irq_disable_msi(struct udrv_device *udev)
+{
+	struct pci_dev *pdev = udev->pdev;
+	unsigned long flags;
+	u16 control;
+
+	spin_lock_irqsave(&udev->command_lock, flags);
+	pci_read_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, &control);
+	pci_write_config_word(pdev, pdev->msi_cap + PCI_MSI_FLAGS, control & ~PCI_MSI_FLAGS_ENABLE);
+	spin_unlock_irqrestore(&udev->command_lock, flags);
+}
+
 /* Undo what udrv_irq_pause() did to the line: on a shared one it would outlive our handler. */
 static void irq_release_line(struct udrv_irq *irq)
 {
@@ -106,6 +123,8 @@ static void irq_teardown(struct udrv_client *client)
 	if (kind == UDRV_IRQ_INTX && udev->intx_maskable)
 		udrv_irq_intx_disable(udev);
 	irq_release_line(irq);
+	if (kind == UDRV_IRQ_MSI)
+		irq_disable_msi(udev);
 	for (i = 0; i < count; i++)
 		vector_release(&irq->vectors[i]);
 	irq->paused = false;
@@ -194,6 +213,8 @@ err_vectors:
 	/* Allocation only reserves: the CPUs' vectors may run out as late as here. */
 	if (ret == -ENOSPC)
 		*count = i;
+	if (kind == UDRV_IRQ_MSI)
+		irq_disable_msi(client->udev);
 	while (i--)
 		vector_release(&irq->vectors[i]);
 	pci_free_irq_vectors(pdev);
