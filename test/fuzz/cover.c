@@ -2,10 +2,11 @@
 /*
  * cover.c - what of the module the calls reach, where the kernel has KCOV
  *
- * KCOV tells each thread at which places of the module (module/Kbuild instruments it) its own system calls came by.
- * Interrupt handlers, work items and what happens while a process ends are not seen: their functions are listed as not
- * reached although they ran. Places are kept by their distance from the module's start, so that they are the same ones
- * in all processes, and counted by function with the names of /proc/kallsyms.
+ * KCOV tells each thread at which places of the module (module/Kbuild instruments it) its own
+ * system calls came by. Interrupt handlers, work items and what happens while a process ends are
+ * not seen: their functions are listed as not reached although they ran. Places are kept by their
+ * distance from the module's start, so that they are the same ones in all processes, and counted by
+ * function with the names of /proc/kallsyms.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -36,15 +37,17 @@ static int by_start(const void *a, const void *b)
 	return l->start < r->start ? -1 : l->start > r->start;
 }
 
-/* Not what runs only when the module comes or goes, nor what the compiler has set apart of a function. */
+/* Not what runs only when the module comes or goes, nor what the compiler has set apart of a
+ * function. */
 static bool counts(const char *name)
 {
-	static const char *const not[] = { "udrv_init",	     "udrv_exit",      "udrv_pci_init",	  "udrv_pci_exit",
-					   "udrv_cdev_init", "udrv_cdev_exit", "udrv_trust_init", "udrv_trust_exit",
-					   "init_module",    "cleanup_module" };
+	static const char *const not [] = { "udrv_init",       "udrv_exit",	  "udrv_pci_init",
+					    "udrv_pci_exit",   "udrv_cdev_init",  "udrv_cdev_exit",
+					    "udrv_trust_init", "udrv_trust_exit", "init_module",
+					    "cleanup_module" };
 
-	for (size_t i = 0; i < COUNT_OF(not); i++)
-		if (!strcmp(name, not[i]))
+	for (size_t i = 0; i < COUNT_OF(not ); i++)
+		if (!strcmp(name, not [i]))
 			return false;
 	return !strstr(name, ".cold") && strncmp(name, "_sub_", 5) && strncmp(name, "__pfx", 5);
 }
@@ -60,18 +63,21 @@ bool cover_init(void)
 	file = fopen("/proc/modules", "r");
 	REQUIRE(file);
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "udrv %llu %*d %*s %*s 0x%llx", (unsigned long long *)&module_size, &address) == 2)
+		if (sscanf(line, "udrv %llu %*d %*s %*s 0x%llx", (unsigned long long *)&module_size,
+			   &address) == 2)
 			module_start = address;
 	fclose(file);
 	REQUIRE(module_start && module_size <= MODULE_BYTES);
 	file = fopen("/proc/kallsyms", "r");
 	REQUIRE(file);
 	while (fgets(line, sizeof(line), file)) {
-		if (!strstr(line, "[udrv]") || sscanf(line, "%llx %c %90s", &address, &type, name) != 3 ||
+		if (!strstr(line, "[udrv]") ||
+		    sscanf(line, "%llx %c %90s", &address, &type, name) != 3 ||
 		    (type != 't' && type != 'T') || function_count == FUNCTIONS_MAX)
 			continue;
 		functions[function_count].start = address - module_start;
-		snprintf(functions[function_count++].name, sizeof(functions[0].name), "%.60s", name);
+		snprintf(functions[function_count++].name, sizeof(functions[0].name), "%.60s",
+			 name);
 	}
 	fclose(file);
 	qsort(functions, function_count, sizeof(functions[0]), by_start);
@@ -86,7 +92,8 @@ void cover_prepare(struct thread *thread)
 	thread->kcov = open(KCOV, O_RDWR | O_CLOEXEC);
 	REQUIRE_OK(thread->kcov);
 	REQUIRE_OK(ioctl(thread->kcov, KCOV_INIT_TRACE, COVER_WORDS));
-	thread->cover = mmap(NULL, COVER_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, thread->kcov, 0);
+	thread->cover = mmap(NULL, COVER_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+			     MAP_SHARED, thread->kcov, 0);
 	REQUIRE(thread->cover != MAP_FAILED);
 }
 
@@ -108,7 +115,8 @@ void cover_collect(struct thread *thread)
 	for (uint64_t i = 1; i <= count && i < COVER_WORDS; i++) {
 		uint64_t at = thread->cover[i] - module_start;
 
-		if (at < module_size && !atomic_load_explicit(&shared->reached[at], memory_order_relaxed))
+		if (at < module_size &&
+		    !atomic_load_explicit(&shared->reached[at], memory_order_relaxed))
 			atomic_store_explicit(&shared->reached[at], 1, memory_order_relaxed);
 	}
 	__atomic_store_n(&thread->cover[0], 0, __ATOMIC_RELAXED);

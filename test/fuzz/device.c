@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * device.c - what each device may be told, so that neither QEMU nor the guest's memory is what breaks
+ * device.c - what each device may be told, so that neither QEMU nor the guest's memory is what
+ * breaks
  *
- * A device that is told nonsense can end QEMU (edu: a transfer that leaves its 4 KiB buffer), write to memory that is
- * somebody else's by then (any DMA engine of a trusted driver), or storm an interrupt line (edu in QEMU 7.2 leaves its
- * INTx line up if its status is cleared while MSI is on). None of that is a fault of the module. So:
+ * A device that is told nonsense can end QEMU (edu: a transfer that leaves its 4 KiB buffer), write
+ * to memory that is somebody else's by then (any DMA engine of a trusted driver), or storm an
+ * interrupt line (edu in QEMU 7.2 leaves its INTx line up if its status is cleared while MSI is
+ * on). None of that is a fault of the module. So:
  *
- * - Registers are written only where writable() says so, and it goes by the offset in the page alone: then it does not
- *   matter which page a mapping shows when it is written to. edu's DMA registers (0x80-0x9f) are in no such list.
- * - edu's transfers are started here only, under device_lock, all registers anew after the engine was seen idle; its
- *   side of the transfer stays in its buffer; the other side is memory that no call gives back before the descriptor's
- *   end: the first buffer (handle 1) and the first mapping (slot 0), which FREE and UNMAP are never told.
- * - edu's engine runs 100 ms late, for an earlier driver perhaps: bus mastering goes on only once it was seen idle. That
- *   is what every driver must do (uapi: "reset the device, or stop its engines, before turning it on").
- * - Acknowledge programs are right ones, and a round has either those or MSI; its beginning puts the line down.
- * - nvme: no register is written. ivshmem, pci-testdev, serial: QEMU checks what is written to them.
+ * - Registers are written only where writable() says so, and it goes by the offset in the page
+ * alone: then it does not matter which page a mapping shows when it is written to. edu's DMA
+ * registers (0x80-0x9f) are in no such list.
+ * - edu's transfers are started here only, under device_lock, all registers anew after the engine
+ * was seen idle; its side of the transfer stays in its buffer; the other side is memory that no
+ * call gives back before the descriptor's end: the first buffer (handle 1) and the first mapping
+ * (slot 0), which FREE and UNMAP are never told.
+ * - edu's engine runs 100 ms late, for an earlier driver perhaps: bus mastering goes on only once
+ * it was seen idle. That is what every driver must do (uapi: "reset the device, or stop its
+ * engines, before turning it on").
+ * - Acknowledge programs are right ones, and a round has either those or MSI; its beginning puts
+ * the line down.
+ * - nvme: no register is written. ivshmem, pci-testdev, serial: QEMU checks what is written to
+ * them.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -40,7 +47,8 @@ void device_unlock(void)
 
 /* ---- registers ---- */
 
-static bool edu_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width, uint64_t *value)
+static bool edu_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width,
+			 uint64_t *value)
 {
 	(void)bar;
 	if (width != 4)
@@ -60,7 +68,8 @@ static bool edu_writable(struct rng *rng, unsigned int bar, uint64_t offset, uns
 	return false;
 }
 
-static bool all_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width, uint64_t *value)
+static bool all_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width,
+			 uint64_t *value)
 {
 	(void)rng;
 	(void)bar;
@@ -70,7 +79,8 @@ static bool all_writable(struct rng *rng, unsigned int bar, uint64_t offset, uns
 	return true;
 }
 
-static bool none_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width, uint64_t *value)
+static bool none_writable(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width,
+			  uint64_t *value)
 {
 	(void)rng;
 	(void)bar;
@@ -103,27 +113,43 @@ static void serial_send(struct rng *rng, int fd)
 	uint8_t value = values[below(rng, COUNT_OF(values))];
 
 	/* IER, then a byte, which comes back. */
-	if (pwrite(fd, &value, 1, round_.regions[0].offset + 1) != 1 || pwrite(fd, &value, 1, round_.regions[0].offset) != 1)
+	if (pwrite(fd, &value, 1, round_.regions[0].offset + 1) != 1 ||
+	    pwrite(fd, &value, 1, round_.regions[0].offset) != 1)
 		return;
 }
 
 const struct device devices_[] = {
-	{ .kind = "edu", .has_irq = true, .dma = true, .removable = true, .writable = edu_writable,
+	{ .kind = "edu",
+	  .has_irq = true,
+	  .dma = true,
+	  .removable = true,
+	  .writable = edu_writable,
 	  .raise = edu_raise_some },
-	{ .kind = "ivshmem", .has_irq = true, .removable = true, .writable = all_writable, .raise = ivshmem_ring },
+	{ .kind = "ivshmem",
+	  .has_irq = true,
+	  .removable = true,
+	  .writable = all_writable,
+	  .raise = ivshmem_ring },
 	{ .kind = "testdev", .removable = true, .writable = all_writable },
 	{ .kind = "serial", .has_irq = true, .writable = all_writable, .raise = serial_send },
 	{ .kind = "nvme", .has_irq = true, .writable = none_writable },
 	/* edu behind a root port: `hotplug` of test/qemu/devices. */
-	{ .kind = "edu", .address = "01:00.0", .has_irq = true, .dma = true, .hotplug = true, .removable = true,
-	  .writable = edu_writable, .raise = edu_raise_some },
+	{ .kind = "edu",
+	  .address = "01:00.0",
+	  .has_irq = true,
+	  .dma = true,
+	  .hotplug = true,
+	  .removable = true,
+	  .writable = edu_writable,
+	  .raise = edu_raise_some },
 };
 const size_t device_count = COUNT_OF(devices_);
 
-bool device_register(struct rng *rng, bool write, unsigned int *bar, uint64_t *offset, unsigned int *width,
-		     uint64_t *value)
+bool device_register(struct rng *rng, bool write, unsigned int *bar, uint64_t *offset,
+		     unsigned int *width, uint64_t *value)
 {
-	static const uint16_t edu[] = { EDU_LIVE, EDU_FACTORIAL, EDU_STATUS, EDU_IRQ_RAISE, EDU_IRQ_ACK };
+	static const uint16_t edu[] = { EDU_LIVE, EDU_FACTORIAL, EDU_STATUS, EDU_IRQ_RAISE,
+					EDU_IRQ_ACK };
 
 	for (int tries = 0; tries < 12; tries++) {
 		*bar = below(rng, UDRV_REGION_CONFIG);
@@ -153,7 +179,7 @@ bool device_register(struct rng *rng, bool write, unsigned int *bar, uint64_t *o
 
 /* What a descriptor must keep for as long as the engine might use it. Under device_lock. */
 static struct tenure {
-	volatile uint8_t *regs; /* NULL: free */
+	volatile uint8_t *regs;	 /* NULL: free */
 	uint64_t buffer, memory; /* device addresses, 0: none */
 } tenures[TENURES];
 
@@ -174,7 +200,8 @@ static uint64_t first_buffer(int fd)
 	struct udrv_ioc_dma_alloc arg = NODE_ARG(arg);
 
 	arg.length = KEPT_BYTES;
-	return !ioctl(fd, UDRV_IOC_DMA_ALLOC, &arg) && device_keeps_buffer(arg.handle) ? arg.iova : 0;
+	return !ioctl(fd, UDRV_IOC_DMA_ALLOC, &arg) && device_keeps_buffer(arg.handle) ? arg.iova
+										       : 0;
 }
 
 static uint64_t first_mapping(int fd)
@@ -187,7 +214,8 @@ static uint64_t first_mapping(int fd)
 	arg.segments = (uintptr_t)segments;
 	arg.segment_count = COUNT_OF(segments);
 	arg.direction = UDRV_DMA_BIDIRECTIONAL;
-	if (ioctl(fd, UDRV_IOC_DMA_MAP, &arg) || !device_keeps_mapping(arg.handle) || segments[0].length < PAGE)
+	if (ioctl(fd, UDRV_IOC_DMA_MAP, &arg) || !device_keeps_mapping(arg.handle) ||
+	    segments[0].length < PAGE)
 		return 0;
 	return segments[0].iova;
 }
@@ -206,8 +234,8 @@ void device_opened(int fd)
 	for (unsigned int i = 0; i < TENURES; i++) {
 		if (tenures[i].regs)
 			continue;
-		tenure.regs = mmap(memory_regs(i), PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-				   round_.regions[0].offset);
+		tenure.regs = mmap(memory_regs(i), PAGE, PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_FIXED, fd, round_.regions[0].offset);
 		if (tenure.regs != MAP_FAILED)
 			tenures[i] = tenure;
 		break;
@@ -219,7 +247,8 @@ void device_forget(unsigned int i)
 {
 	device_lock();
 	if (tenures[i].regs)
-		mmap(memory_regs(i), PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(memory_regs(i), PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		     0);
 	tenures[i].regs = NULL;
 	device_unlock();
 }
@@ -246,11 +275,13 @@ bool device_may_master(int fd)
 	return false;
 }
 
-/* Registers of a device that went away take no harm: the mapping then shows memory of all-ones, which is not idle. */
+/* Registers of a device that went away take no harm: the mapping then shows memory of all-ones,
+ * which is not idle. */
 long device_start_dma(struct rng *rng)
 {
 	struct tenure *tenure = &tenures[below(rng, TENURES)];
-	unsigned int length = 1 + below(rng, 2048), offset = below(rng, EDU_BUFFER_BYTES - length - 1);
+	unsigned int length = 1 + below(rng, 2048),
+		     offset = below(rng, EDU_BUFFER_BYTES - length - 1);
 	uint64_t theirs = EDU_BUFFER + offset, ours;
 	bool from_device = one_in(rng, 2);
 	long result = SKIPPED;
@@ -261,15 +292,17 @@ long device_start_dma(struct rng *rng)
 		*(volatile uint64_t *)(tenure->regs + EDU_DMA_SRC) = from_device ? theirs : ours;
 		*(volatile uint64_t *)(tenure->regs + EDU_DMA_DST) = from_device ? ours : theirs;
 		*(volatile uint32_t *)(tenure->regs + EDU_DMA_COUNT) = length;
-		*(volatile uint32_t *)(tenure->regs + EDU_DMA_CMD) = EDU_DMA_RUN |
-			(from_device ? EDU_DMA_FROM_DEVICE : 0) | (one_in(rng, 2) ? EDU_DMA_IRQ : 0);
+		*(volatile uint32_t *)(tenure->regs + EDU_DMA_CMD) =
+			EDU_DMA_RUN | (from_device ? EDU_DMA_FROM_DEVICE : 0) |
+			(one_in(rng, 2) ? EDU_DMA_IRQ : 0);
 		result = 0;
 	}
 	device_unlock();
 	return result;
 }
 
-/* Nothing raised, and the line down: raise and acknowledge while MSI is off, which it is when nobody has it open. */
+/* Nothing raised, and the line down: raise and acknowledge while MSI is off, which it is when
+ * nobody has it open. */
 void device_calm(const struct node *node)
 {
 	struct udrv_ioc_region_info region = NODE_ARG(region);

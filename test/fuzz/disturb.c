@@ -2,8 +2,9 @@
 /*
  * disturb.c - taking the device away from under the calls, and giving it back
  *
- * One thread of a round does it, in the way that is the round's; the others open the node again when they get to it.
- * device_back() brings about what must hold before the next round: the device is there and bound.
+ * One thread of a round does it, in the way that is the round's; the others open the node again
+ * when they get to it. device_back() brings about what must hold before the next round: the device
+ * is there and bound.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -102,8 +103,8 @@ static long plug_run(const struct op *op)
 }
 
 /*
- * A removal that the monitor was asked for may still be under way, and nothing tells: so it is brought to its end. Either
- * request is refused while the other one is not through.
+ * A removal that the monitor was asked for may still be under way, and nothing tells: so it is
+ * brought to its end. Either request is refused while the other one is not through.
  */
 static void plug_anew(const struct node *node)
 {
@@ -117,18 +118,22 @@ static void plug_anew(const struct node *node)
 	}
 }
 
-void device_back(const struct node *node, const struct device *device, const struct flavour *flavour)
+void device_back(const struct node *node, const struct device *device,
+		 const struct flavour *flavour)
 {
 	if (flavour->disturb == HOTPLUG)
 		plug_anew(node);
 	else if (access(node->sysfs, F_OK) && device->removable)
 		REQUIRE_OK(os_write("/sys/bus/pci/rescan", "1"));
 	/* One that is just being added does not take a driver yet. */
-	REQUIRE(OS_WAIT_FOR(!access(node->path, F_OK) || (!claim(node) && !access(node->path, F_OK)), 20000));
+	REQUIRE(OS_WAIT_FOR(
+		!access(node->path, F_OK) || (!claim(node) && !access(node->path, F_OK)), 20000));
 }
 
 const struct op disturb_ops[] = {
-	{ .name = "revoke", .run = revoke_run, .weight = 1 << REVOKE | 1 << UNBIND | 1 << REMOVE | 1 << HOTPLUG },
+	{ .name = "revoke",
+	  .run = revoke_run,
+	  .weight = 1 << REVOKE | 1 << UNBIND | 1 << REMOVE | 1 << HOTPLUG },
 	{ .name = "unbind", .run = unbind_run, .weight = 1 << UNBIND | 1 << REMOVE },
 	{ .name = "bind", .run = bind_run, .weight = 1 << UNBIND | 1 << REMOVE | 1 << HOTPLUG },
 	{ .name = "remove", .run = remove_run, .weight = 1 << REMOVE },

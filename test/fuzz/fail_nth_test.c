@@ -2,16 +2,19 @@
 /*
  * fail_nth_test.c - every allocation and every copy in every call fails once
  *
- * The kernel's fault injection makes the n-th attempt in the next system call fail (/proc/thread-self/fail-nth): with n
- * from 1 on until the call gets through without a fault, each way out of each call is gone once. A call that fails must
- * say so and leave nothing behind; the same call must work afterwards. Leaks are seen by the checks after each test, and
- * by kmemleak when the module is gone.
+ * The kernel's fault injection makes the n-th attempt in the next system call fail
+ * (/proc/thread-self/fail-nth): with n from 1 on until the call gets through without a fault, each
+ * way out of each call is gone once. A call that fails must say so and leave nothing behind; the
+ * same call must work afterwards. Leaks are seen by the checks after each test, and by kmemleak
+ * when the module is gone.
  *
- * A fault may also be one that the kernel does without (it then succeeds): that is no failure. The hard part is the DMA
- * API's debugging, which switches itself off for good when *it* gets no memory. So: either it stays on, and only those
- * caches fail that the kernel's command line names (slub_debug=A,kmalloc-*: not the tree nodes that it needs); or it is off
- * from the start (dma_debug=off), and all fail. The matrix has both. The kernel's own code does not come through all of the
- * latter unharmed: /proc/irq is one such place (the matrix allows its warning), probing another.
+ * A fault may also be one that the kernel does without (it then succeeds): that is no failure. The
+ * hard part is the DMA API's debugging, which switches itself off for good when *it* gets no
+ * memory. So: either it stays on, and only those caches fail that the kernel's command line names
+ * (slub_debug=A,kmalloc-*: not the tree nodes that it needs); or it is off from the start
+ * (dma_debug=off), and all fail. The matrix has both. The kernel's own code does not come through
+ * all of the latter unharmed: /proc/irq is one such place (the matrix allows its warning), probing
+ * another.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -45,10 +48,13 @@ static bool is(const char *path, const char *wanted)
 static void inject_init(void)
 {
 	static const char *const settings[][2] = {
-		{ "failslab/verbose", "0" },	       { "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "failslab/ignore-gfp-wait", "N" },
 		{ "fail_page_alloc/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-wait", "N" }, { "fail_page_alloc/ignore-gfp-highmem", "N" },
-		{ "fail_page_alloc/min-order", "0" },  { "fail_usercopy/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_usercopy/verbose", "0" },
 	};
 	char path[128];
 
@@ -60,14 +66,16 @@ static void inject_init(void)
 	}
 	if (is(DEBUGFS "dma-api/disabled", "N")) {
 		if (!is("/sys/kernel/slab/kmalloc-64/failslab", "1"))
-			tap_note("boot with slub_debug=A,kmalloc-* or with dma_debug=off: see test/fuzz/README.md");
+			tap_note("boot with slub_debug=A,kmalloc-* or with dma_debug=off: see "
+				 "test/fuzz/README.md");
 		REQUIRE(is("/sys/kernel/slab/kmalloc-64/failslab", "1"));
 		REQUIRE_OK(os_write(DEBUGFS "failslab/cache-filter", "Y"));
 	}
 	REQUIRE_OK(fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
 }
 
-/* These are calls too: what is left of an earlier order may hit their own copy. Then there is nothing left, so once more. */
+/* These are calls too: what is left of an earlier order may hit their own copy. Then there is
+ * nothing left, so once more. */
 static void fail_at(unsigned int n)
 {
 	char text[16];
@@ -89,10 +97,12 @@ static bool failed_at(void)
 }
 
 /*
- * Repeats @call with the n-th attempt failing, until none fails any more. @call returns -1 and sets errno, or 0; @undo
- * takes back what a call that worked has done; @errors: what it may fail with, 0 at the end.
+ * Repeats @call with the n-th attempt failing, until none fails any more. @call returns -1 and sets
+ * errno, or 0; @undo takes back what a call that worked has done; @errors: what it may fail with, 0
+ * at the end.
  */
-static unsigned int each_fault(const char *name, long (*call)(void), void (*undo)(void), const int *errors)
+static unsigned int each_fault(const char *name, long (*call)(void), void (*undo)(void),
+			       const int *errors)
 {
 	unsigned int n, refused = 0;
 	bool injected = true, listed;
@@ -306,7 +316,9 @@ static void programs(void)
 	node_open(&node, "edu");
 	inject_init();
 	for (unsigned int i = 0; i < UDRV_PROG_MAX_OPS; i++)
-		ops[i] = (struct udrv_prog_op){ .op = UDRV_PROG_READ, .width = 4, .offset = i * PAGE };
+		ops[i] = (struct udrv_prog_op){ .op = UDRV_PROG_READ,
+						.width = 4,
+						.offset = i * PAGE };
 	for (op_count = 1; op_count <= UDRV_PROG_MAX_OPS; op_count *= 16) {
 		CHECK_GT(each_fault("PROG_RUN", call_prog_run, NULL, no_memory), 0);
 		CHECK_GT(each_fault("PROG_SET", call_prog_set, NULL, no_memory), 0);
@@ -374,7 +386,8 @@ static void buffers(void)
 
 static void mappings(void)
 {
-	memory = mmap(NULL, MAP_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	memory = mmap(NULL, MAP_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	REQUIRE(memory != MAP_FAILED);
 	node_open(&node, "edu");
 	inject_init();
@@ -448,13 +461,15 @@ static void undo_bind(void)
 	CHECK_OK(os_write("/sys/bus/pci/drivers/udrv/unbind", probing));
 }
 
-/* open() of the sysfs file is part of the call, and the driver core's and sysfs's own faults are. */
+/* open() of the sysfs file is part of the call, and the driver core's and sysfs's own faults are.
+ */
 static void binding(void)
 {
 	static const int errors[] = { ENOMEM, EFAULT, ENODEV, ENFILE, EINVAL, 0 };
 
 	if (!is(DEBUGFS "dma-api/disabled", "N"))
-		tap_skip("ACPI in 6.1 uses what it has freed when it gets no memory in pci_enable_device()");
+		tap_skip("ACPI in 6.1 uses what it has freed when it gets no memory in "
+			 "pci_enable_device()");
 	node_get(&node, "edu");
 	node_bind(&node);
 	probing = node.address;

@@ -2,9 +2,9 @@
 /*
  * files.c - what a descriptor can do besides ioctl: come and go, read, wait, tell, access registers
  *
- * Descriptors are closed and opened while other threads are in calls on them, so any of them may name nothing, or
- * another file, at any moment; results are judged only where that does not matter. A read may wait: the supervisor sends
- * a signal to whoever does for long.
+ * Descriptors are closed and opened while other threads are in calls on them, so any of them may
+ * name nothing, or another file, at any moment; results are judged only where that does not matter.
+ * A read may wait: the supervisor sends a signal to whoever does for long.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -61,7 +61,8 @@ static long open_run(const struct op *op)
 {
 	struct rng *rng = &self->rng;
 	int flags = one_in(rng, 10) ? O_RDONLY : one_in(rng, 10) ? O_WRONLY : O_RDWR;
-	int fd = open(round_.node.path, flags | O_CLOEXEC | (one_in(rng, 2) ? O_NONBLOCK : 0)), error = errno;
+	int fd = open(round_.node.path, flags | O_CLOEXEC | (one_in(rng, 2) ? O_NONBLOCK : 0)),
+	    error = errno;
 
 	(void)op;
 	if (fd < 0) {
@@ -105,7 +106,8 @@ static long dup_run(const struct op *op)
 	return 0;
 }
 
-/* A child has the descriptors, not the mappings. It makes some calls, and ends before or after others do. */
+/* A child has the descriptors, not the mappings. It makes some calls, and ends before or after
+ * others do. */
 static long fork_run(const struct op *op)
 {
 	pid_t child;
@@ -150,7 +152,8 @@ static void check_records(const struct udrv_irq_record *records, ssize_t bytes, 
 
 static size_t read_size(struct rng *rng)
 {
-	static const uint16_t sizes[] = { 24, 24, 48, 24 * 128, 4, 4, 0, 1, 3, 5, 8, 23, 25, 47, 4096 };
+	static const uint16_t sizes[] = { 24, 24, 48, 24 * 128, 4,  4,	0,   1,
+					  3,  5,  8,  23,	25, 47, 4096 };
 
 	return sizes[below(rng, COUNT_OF(sizes))];
 }
@@ -172,11 +175,14 @@ static long read_run(const struct op *op)
 
 static long preadv2_run(const struct op *op)
 {
-	static const int flags[] = { RWF_NOWAIT, RWF_NOWAIT, 0, RWF_HIPRI, RWF_NOWAIT | RWF_HIPRI, RWF_APPEND };
+	static const int flags[] = { RWF_NOWAIT, RWF_NOWAIT, 0, RWF_HIPRI, RWF_NOWAIT | RWF_HIPRI,
+				     RWF_APPEND };
 	struct rng *rng = &self->rng;
 	size_t room = read_size(rng);
 	bool whole;
-	struct iovec parts[3] = { { user_pointer(room, &whole), room }, { self->out + 8192, 24 }, { NULL, 0 } };
+	struct iovec parts[3] = { { user_pointer(room, &whole), room },
+				  { self->out + 8192, 24 },
+				  { NULL, 0 } };
 	unsigned int bar, width, count = one_in(rng, 4) ? below(rng, 4) : 1;
 	uint64_t offset = one_in(rng, 2) ? ~0ULL : 0, value;
 
@@ -185,13 +191,16 @@ static long preadv2_run(const struct op *op)
 		offset += round_.regions[bar].offset;
 		parts[0].iov_len = width;
 	}
-	return preadv2(any_node(), parts, count, offset, flags[below(rng, COUNT_OF(flags))]) < 0 ? -errno : 0;
+	return preadv2(any_node(), parts, count, offset, flags[below(rng, COUNT_OF(flags))]) < 0
+		       ? -errno
+		       : 0;
 }
 
 static long poll_run(const struct op *op)
 {
 	struct rng *rng = &self->rng;
-	struct pollfd wait[2] = { { .fd = any_node(), .events = one_in(rng, 3) ? POLLIN : 0x3ff }, { .fd = any_event() } };
+	struct pollfd wait[2] = { { .fd = any_node(), .events = one_in(rng, 3) ? POLLIN : 0x3ff },
+				  { .fd = any_event() } };
 
 	(void)op;
 	return poll(wait, 1 + below(rng, 2), one_in(rng, 2) ? 0 : below(rng, 20)) < 0 ? -errno : 0;
@@ -199,14 +208,16 @@ static long poll_run(const struct op *op)
 
 static long epoll_run(const struct op *op)
 {
-	static const uint32_t events[] = { EPOLLIN, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT, EPOLLIN | EPOLLRDHUP, 0 };
+	static const uint32_t events[] = { EPOLLIN, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT,
+					   EPOLLIN | EPOLLRDHUP, 0 };
 	struct rng *rng = &self->rng;
 	struct epoll_event event = { .events = events[below(rng, COUNT_OF(events))] };
 	int fd = atomic_load(&round_.epoll);
 
 	(void)op;
 	if (one_in(rng, 2))
-		return epoll_wait(fd, &event, 1, one_in(rng, 2) ? 0 : below(rng, 10)) < 0 ? -errno : 0;
+		return epoll_wait(fd, &event, 1, one_in(rng, 2) ? 0 : below(rng, 10)) < 0 ? -errno
+											  : 0;
 	return epoll_ctl(fd, 1 + below(rng, 3), any_node(), &event) ? -errno : 0;
 }
 
@@ -235,7 +246,10 @@ static long fcntl_run(const struct op *op)
 	switch (below(rng, 8)) {
 	case 0:
 	case 1:
-		return fcntl(fd, F_SETFL, (one_in(rng, 2) ? O_NONBLOCK : 0) | (one_in(rng, 2) ? O_ASYNC : 0)) ? -errno : 0;
+		return fcntl(fd, F_SETFL,
+			     (one_in(rng, 2) ? O_NONBLOCK : 0) | (one_in(rng, 2) ? O_ASYNC : 0))
+			       ? -errno
+			       : 0;
 	case 2:
 		return fcntl(fd, F_SETOWN, one_in(rng, 2) ? getpid() : 0) ? -errno : 0;
 	case 3: /* with a signal that is handled: SIGIO, or a real-time one */
@@ -276,7 +290,8 @@ static uint64_t odd_offset(struct rng *rng)
 	case 0:
 		return offset - 1 - below(rng, 8);
 	case 1:
-		return offset + round_.regions[below(rng, UDRV_REGION_COUNT)].length - below(rng, 9);
+		return offset + round_.regions[below(rng, UDRV_REGION_COUNT)].length -
+		       below(rng, 9);
 	case 2:
 		return offset + (1ULL << 39);
 	case 3: /* of a buffer: not a register */
@@ -316,12 +331,16 @@ static long pwrite_run(const struct op *op)
 		return SKIPPED;
 	offset += round_.regions[bar].offset;
 	if (one_in(rng, 10)) /* nothing there to be written; or a width that is refused */
-		return one_in(rng, 2) ? (pwrite(any_node(), self->arg_end, width, offset) < 0 ? -errno : 0) :
-					(pwrite(any_node(), self->out, 9 + below(rng, 100), offset) < 0 ? -errno : 0);
+		return one_in(rng, 2)
+			       ? (pwrite(any_node(), self->arg_end, width, offset) < 0 ? -errno : 0)
+			       : (pwrite(any_node(), self->out, 9 + below(rng, 100), offset) < 0
+					  ? -errno
+					  : 0);
 	if (one_in(rng, 6)) {
 		offset = round_.regions[bar].offset + round_.regions[bar].length + below(rng, 64);
 		if (one_in(rng, 2))
-			offset = round_.regions[bar].offset + (1ULL << 39) + rng_next(rng) % (1ULL << 39);
+			offset = round_.regions[bar].offset + (1ULL << 39) +
+				 rng_next(rng) % (1ULL << 39);
 	}
 	return pwrite(any_node(), &value, width, offset) < 0 ? -errno : 0;
 }
@@ -331,7 +350,8 @@ static long config_run(const struct op *op)
 {
 	struct rng *rng = &self->rng;
 	unsigned int width = one_in(rng, 10) ? below(rng, 9) : 1U << below(rng, 3);
-	uint64_t offset = below(rng, one_in(rng, 4) ? 4200 : 256), value = one_in(rng, 2) ? rng_next(rng) : ~0ULL;
+	uint64_t offset = below(rng, one_in(rng, 4) ? 4200 : 256),
+		 value = one_in(rng, 2) ? rng_next(rng) : ~0ULL;
 
 	(void)op;
 	if (!one_in(rng, 8) && width)
@@ -358,7 +378,8 @@ static long pwritev_run(const struct op *op)
 			count = i;
 		parts[i] = (struct iovec){ &values[i], width };
 	}
-	return pwritev(any_node(), parts, count, offset + round_.regions[bar].offset) < 0 ? -errno : 0;
+	return pwritev(any_node(), parts, count, offset + round_.regions[bar].offset) < 0 ? -errno
+											  : 0;
 }
 
 static long raise_run(const struct op *op)
@@ -378,12 +399,15 @@ static long dma_run(const struct op *op)
 
 static long sysfs_run(const struct op *op)
 {
-	static const char *const names[] = { "owner", "irq", "interrupts", "bus_master", "dma_consistent",
-					     "dma_streaming", "trust" };
+	static const char *const names[] = { "owner",	       "irq",
+					     "interrupts",     "bus_master",
+					     "dma_consistent", "dma_streaming",
+					     "trust" };
 	char path[128], text[256];
 
 	(void)op;
-	snprintf(path, sizeof(path), "/sys/class/udrv/%s/%s", round_.node.name, names[below(&self->rng, COUNT_OF(names))]);
+	snprintf(path, sizeof(path), "/sys/class/udrv/%s/%s", round_.node.name,
+		 names[below(&self->rng, COUNT_OF(names))]);
 	return os_read(path, text, sizeof(text)) ? -errno : 0;
 }
 

@@ -2,12 +2,14 @@
 /*
  * fuzz.h - what the parts of the fuzzer share
  *
- * A run is a number of rounds. A round is a process: it opens the node, several threads call it at random, others take
- * the device away meanwhile, and it ends in one of several ways. The supervisor (main.c) starts rounds, watches for
- * calls that do not return, and looks whether everything is idle between them. What they share is one piece of memory.
+ * A run is a number of rounds. A round is a process: it opens the node, several threads call it at
+ * random, others take the device away meanwhile, and it ends in one of several ways. The supervisor
+ * (main.c) starts rounds, watches for calls that do not return, and looks whether everything is
+ * idle between them. What they share is one piece of memory.
  *
- * Safe by construction: the kernel is to be broken, not the machine under it. Which registers may be written, and with
- * what, is device.c's; threads reach device memory only at addresses that it allows, whatever lies there at the moment.
+ * Safe by construction: the kernel is to be broken, not the machine under it. Which registers may
+ * be written, and with what, is device.c's; threads reach device memory only at addresses that it
+ * allows, whatever lies there at the moment.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -60,14 +62,15 @@ struct shared {
 	_Atomic uint32_t complaints;
 	_Atomic uint64_t accesses, faults;
 	_Atomic bool stop;
-	pthread_mutex_t device_lock; /* robust: see device.c */
+	pthread_mutex_t device_lock;	       /* robust: see device.c */
 	_Atomic uint8_t reached[MODULE_BYTES]; /* bytes of the module's text at which code ran */
 };
 extern struct shared *shared;
 
 /* A failure, with its place in the source; only the first of many is printed. */
 #define COMPLAIN(...) complain(__FILE__, __LINE__, __VA_ARGS__)
-void complain(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void complain(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* ---- a round's own state ---- */
 
@@ -86,7 +89,7 @@ struct thread {
 	volatile sig_atomic_t signal;
 	/* Memory of this thread alone: for a call's struct, then a page that is not there. */
 	uint8_t *arg, *arg_end;
-	uint8_t *out; /* OUT_BYTES for results */
+	uint8_t *out;		  /* OUT_BYTES for results */
 	struct udrv_prog_op *ops; /* UDRV_PROG_MAX_OPS */
 	int kcov;
 	uint64_t *cover;
@@ -119,12 +122,13 @@ struct op {
 	const char *name;
 	unsigned int weight;
 	long (*run)(const struct op *op); /* 0 or more, or -errno; SKIPPED: nothing was called */
-	unsigned int cmd; /* ioctls */
+	unsigned int cmd;		  /* ioctls */
 	bool may_wait;
 };
 #define SKIPPED (-100000)
 
-/* calls.c: ioctls; files.c: what a descriptor can do else; memory.c: mappings; disturb.c: taking the device away */
+/* calls.c: ioctls; files.c: what a descriptor can do else; memory.c: mappings; disturb.c: taking
+ * the device away */
 extern const struct op call_ops[], file_ops[], memory_ops[], disturb_ops[];
 extern const size_t call_op_count, file_op_count, memory_op_count, disturb_op_count;
 
@@ -134,13 +138,14 @@ unsigned int op_total(void);
 
 int any_node(void); /* a descriptor, mostly the node's; -1 at times */
 int any_event(void);
-void *user_pointer(size_t bytes, bool *whole); /* for a result: mostly good; *whole: it is, for all of it */
+void *user_pointer(size_t bytes,
+		   bool *whole); /* for a result: mostly good; *whole: it is, for all of it */
 
 /* memory.c */
 #define TENURES 2
 void memory_init(void);
 void *memory_regs(unsigned int tenure); /* a page's address for device.c */
-void memory_drop(void); /* all mappings of the node */
+void memory_drop(void);			/* all mappings of the node */
 void thread_init(struct thread *thread);
 /* What was allocated and mapped, for sane arguments. */
 uint64_t memory_buffer_offset(struct rng *rng, uint64_t *length);
@@ -151,9 +156,8 @@ void *read_only_pointer(struct rng *rng);
 /* An access that may fault: false if it did. */
 bool guarded_copy(void *where, const void *from, size_t bytes);
 
-/* calls.c */
+/* args.c */
 void calls_forget(void); /* handles of a descriptor that is dead */
-unsigned int build_program(struct rng *rng, struct udrv_prog_op *ops, bool valid, unsigned int use);
 
 /* ---- device.c: what a device may be told ---- */
 
@@ -161,11 +165,12 @@ struct device {
 	const char *kind;
 	const char *address; /* if it is not the kind's usual one */
 	bool has_irq;
-	bool dma; /* it has an engine that we can start */
+	bool dma;	/* it has an engine that we can start */
 	bool removable; /* by /sys/.../remove, and nobody else takes it when it comes back */
-	bool hotplug; /* by the monitor */
+	bool hotplug;	/* by the monitor */
 	/* May it be written there? Makes *value harmless. For mapped memory: whatever the page. */
-	bool (*writable)(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width, uint64_t *value);
+	bool (*writable)(struct rng *rng, unsigned int bar, uint64_t offset, unsigned int width,
+			 uint64_t *value);
 	void (*raise)(struct rng *rng, int fd);
 };
 extern const struct device devices_[];
@@ -173,9 +178,10 @@ extern const size_t device_count;
 
 void device_lock(void);
 void device_unlock(void);
-/* A register that may be written, or at least read, somewhere in a BAR; false: none in this device. */
-bool device_register(struct rng *rng, bool write, unsigned int *bar, uint64_t *offset, unsigned int *width,
-		     uint64_t *value);
+/* A register that may be written, or at least read, somewhere in a BAR; false: none in this device.
+ */
+bool device_register(struct rng *rng, bool write, unsigned int *bar, uint64_t *offset,
+		     unsigned int *width, uint64_t *value);
 /* After open, before anybody knows the descriptor; before bus mastering goes on: may it? */
 void device_opened(int fd);
 bool device_may_master(int fd);
@@ -183,11 +189,12 @@ bool device_may_master(int fd);
 bool device_keeps_buffer(uint32_t handle);
 bool device_keeps_mapping(uint32_t handle);
 long device_start_dma(struct rng *rng);
-void device_forget(unsigned int tenure); /* drop what device_opened() holds of some descriptor */
+void device_forget(unsigned int tenure);   /* drop what device_opened() holds of some descriptor */
 void device_calm(const struct node *node); /* before a round */
 
 /* disturb.c: the device is there and bound again, whatever the round has done to it */
-void device_back(const struct node *node, const struct device *device, const struct flavour *flavour);
+void device_back(const struct node *node, const struct device *device,
+		 const struct flavour *flavour);
 
 /* ---- cover.c ---- */
 bool cover_init(void); /* in the supervisor; false: no KCOV in this kernel */
@@ -198,8 +205,8 @@ unsigned int cover_count(void); /* places reached so far */
 void cover_report(void);
 
 /* round.c */
-void round_run(const struct node *node, const struct device *device, const uint64_t *seeds, const unsigned int *counts,
-	       unsigned int segments) __attribute__((noreturn));
+void round_run(const struct node *node, const struct device *device, const uint64_t *seeds,
+	       const unsigned int *counts, unsigned int segments) __attribute__((noreturn));
 struct flavour flavour_of(const struct device *device, uint64_t seed);
 
 #endif

@@ -4,11 +4,13 @@
  *
  *	fuzz [--seed N] [--seconds S] [--round SEED:COUNT[,SEED:COUNT...]] [DEVICE...]
  *
- * Runs one round (round.c) after the other on each device that is there, and supervises: a call that does not return, a
- * process that does not end, a device that is not idle afterwards is a failure; what the kernel complains of is the
- * lab's to see. --round repeats one round again and again, as it was printed.
+ * Runs one round (round.c) after the other on each device that is there, and supervises: a call
+ *that does not return, a process that does not end, a device that is not idle afterwards is a
+ *failure; what the kernel complains of is the lab's to see. --round repeats one round again and
+ *again, as it was printed.
  *
- * The hard part is "does not return": a read may wait, so whoever waits for long is sent a signal, and must return then.
+ * The hard part is "does not return": a read may wait, so whoever waits for long is sent a signal,
+ *and must return then.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -116,7 +118,8 @@ static bool hangs(pid_t pid)
 			syscall(SYS_tgkill, pid, atomic_load(&a->tid), SIGUSR1);
 		if (now < since + HANG_NS || atomic_exchange(&a->told, true))
 			continue;
-		COMPLAIN("%s has not returned for %llu s", op_at(op - 1)->name, HANG_NS / 1000000000);
+		COMPLAIN("%s has not returned for %llu s", op_at(op - 1)->name,
+			 HANG_NS / 1000000000);
 		found = true;
 	}
 	if (found)
@@ -124,7 +127,8 @@ static bool hangs(pid_t pid)
 	return found;
 }
 
-/* Returns the wait status of the round; when it has been killed and does not end, does not return. */
+/* Returns the wait status of the round; when it has been killed and does not end, does not return.
+ */
 static int watch(pid_t pid)
 {
 	int pidfd = pidfd_open(pid, 0), status = -1;
@@ -304,8 +308,8 @@ static void fuzz_device(unsigned int index)
 			corpus[size++] = plan;
 		reached = cover_count();
 	} while (os_now_ns() < end);
-	tap_note("%s: seed %llu, %u rounds, %u places reached so far, %u kept for finding new ones", device->kind,
-		 (unsigned long long)seed, rounds, reached, size);
+	tap_note("%s: seed %llu, %u rounds, %u places reached so far, %u kept for finding new ones",
+		 device->kind, (unsigned long long)seed, rounds, reached, size);
 	if (rounds > 2) {
 		tap_step("kernel memory is where it was");
 		check_memory(slab, vmalloc);
@@ -326,7 +330,8 @@ static void print_results(unsigned int index)
 		total += count;
 		if (count && length < 320)
 			length += snprintf(text + length, sizeof(text) - length, " %s %llu",
-					   e ? strerrorname_np(e) ?: "?" : "ok", (unsigned long long)count);
+					   e ? strerrorname_np(e) ?: "?" : "ok",
+					   (unsigned long long)count);
 	}
 	if (total)
 		tap_note("%-17s %7llu:%s", op_at(index)->name, (unsigned long long)total, text);
@@ -346,8 +351,9 @@ static void reach(void)
 			total += atomic_load(&shared->results[i][e]);
 		good += atomic_load(&shared->results[i][0]);
 	}
-	tap_note("%llu calls, %llu succeeded; %llu accesses to mapped memory, %llu met nothing", (unsigned long long)total,
-		 (unsigned long long)good, (unsigned long long)atomic_load(&shared->accesses),
+	tap_note("%llu calls, %llu succeeded; %llu accesses to mapped memory, %llu met nothing",
+		 (unsigned long long)total, (unsigned long long)good,
+		 (unsigned long long)atomic_load(&shared->accesses),
 		 (unsigned long long)atomic_load(&shared->faults));
 	CHECK_GT(total, 0);
 	CHECK_GT(good * 4, total);
@@ -376,8 +382,10 @@ FUZZ(hotplug, 5)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: fuzz [--seed N] [--seconds S] [--round SEED:COUNT[,SEED:COUNT...]] [DEVICE...]\n"
-			"devices: edu ivshmem testdev serial nvme hotplug; all that are there unless some are named\n");
+	fprintf(stderr, "usage: fuzz [--seed N] [--seconds S] [--round SEED:COUNT[,SEED:COUNT...]] "
+			"[DEVICE...]\n"
+			"devices: edu ivshmem testdev serial nvme hotplug; all that are there "
+			"unless some are named\n");
 	exit(2);
 }
 
@@ -411,8 +419,8 @@ static void parse_round(char *text)
 int main(int argc, char **argv)
 {
 	struct tap_test tests[] = {
-		TAP_TEST(edu),	  TAP_TEST(ivshmem), TAP_TEST(testdev), TAP_TEST(serial),
-		TAP_TEST(nvme),	  TAP_TEST(hotplug), TAP_TEST(reach),
+		TAP_TEST(edu),	TAP_TEST(ivshmem), TAP_TEST(testdev), TAP_TEST(serial),
+		TAP_TEST(nvme), TAP_TEST(hotplug), TAP_TEST(reach),
 	};
 	char *names[argc + 2];
 	int count = 1;
@@ -432,7 +440,8 @@ int main(int argc, char **argv)
 	}
 	if (count > 1)
 		names[count++] = "reach";
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED) {
 		perror("fuzz");
 		return 2;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * memory.c - mappings of everything that can be mapped, and memory of all sorts for calls to look at
+ * memory.c - mappings of everything that can be mapped, and memory of all sorts for calls to look
+ *at
  *
- * All of it lies in one reserved range of addresses, at addresses that are chosen here: whatever is unmapped, moved or
- * mapped over is never the fuzzer's own. Nothing else maps memory while a round runs.
+ * All of it lies in one reserved range of addresses, at addresses that are chosen here: whatever is
+ *unmapped, moved or mapped over is never the fuzzer's own. Nothing else maps memory while a round
+ *runs.
  *
  *	regs | device | buffers | memory | scratch, a page that is not there, one that is read-only
  *
- * Device memory is written to only where device.c allows for every page of it. An access may meet nothing (SIGSEGV: the
- * thread goes on), but never SIGBUS: a device that went away shows all-ones.
+ * Device memory is written to only where device.c allows for every page of it. An access may meet
+ *nothing (SIGSEGV: the thread goes on), but never SIGBUS: a device that went away shows all-ones.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -27,7 +29,8 @@
 #define SLOTS 8U
 #define RESERVED (64 * MIB)
 
-static uint8_t *regs, *device, *buffers, *memory, *scratch, *scratch_end, *read_only, *read_only_alias;
+static uint8_t *regs, *device, *buffers, *memory, *scratch, *scratch_end, *read_only,
+	*read_only_alias;
 static int memfd;
 
 static void *fixed(void *address, size_t length, int prot, int flags, int fd, off_t offset)
@@ -37,7 +40,8 @@ static void *fixed(void *address, size_t length, int prot, int flags, int fd, of
 
 void memory_init(void)
 {
-	uint8_t *start = mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *start =
+		mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	REQUIRE(start != MAP_FAILED);
 	regs = start;
@@ -52,16 +56,19 @@ void memory_init(void)
 	scratch_end = scratch + OUT_BYTES + PAGE;
 	read_only = scratch_end + OUT_BYTES;
 	read_only_alias = read_only + 2 * PAGE;
-	REQUIRE(fixed(scratch, OUT_BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == scratch);
+	REQUIRE(fixed(scratch, OUT_BYTES + PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == scratch);
 	REQUIRE_OK(memfd = memfd_create("fuzz", MFD_CLOEXEC));
 	REQUIRE_OK(ftruncate(memfd, SLOT_BYTES));
 	REQUIRE(fixed(read_only, PAGE, PROT_READ, MAP_SHARED, memfd, 0) == read_only);
-	REQUIRE(fixed(read_only_alias, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0) == read_only_alias);
+	REQUIRE(fixed(read_only_alias, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0) ==
+		read_only_alias);
 }
 
 void thread_init(struct thread *thread)
 {
-	uint8_t *p = mmap(NULL, ARG_ROOM + PAGE + OUT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = mmap(NULL, ARG_ROOM + PAGE + OUT_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	REQUIRE(p != MAP_FAILED);
 	REQUIRE_OK(mprotect(p + ARG_ROOM, PAGE, PROT_NONE));
@@ -153,9 +160,16 @@ static void *at(struct rng *rng, uint8_t *base, size_t bytes)
 
 void *bad_pointer(struct rng *rng, size_t bytes)
 {
-	static const uint64_t nowhere[] = { 0,		   8,			4095,		      0x7ffffffff000,
-					    0x800000000000, 0xffff800000000000, 0xffff888000000000, 0xffffffff81000000,
-					    ~0ULL,	   ~7ULL };
+	static const uint64_t nowhere[] = { 0,
+					    8,
+					    4095,
+					    0x7ffffffff000,
+					    0x800000000000,
+					    0xffff800000000000,
+					    0xffff888000000000,
+					    0xffffffff81000000,
+					    ~0ULL,
+					    ~7ULL };
 
 	switch (below(rng, 9)) {
 	case 0:
@@ -198,7 +212,8 @@ void *user_pointer(size_t bytes, bool *whole)
 
 void *memory_for_dma(struct rng *rng, uint64_t *length)
 {
-	uint32_t slot = below(rng, SLOTS), offset = below(rng, SLOT_BYTES), most = SLOT_BYTES - offset;
+	uint32_t slot = below(rng, SLOTS), offset = below(rng, SLOT_BYTES),
+		 most = SLOT_BYTES - offset;
 
 	if (one_in(rng, 2))
 		offset &= ~(PAGE - 1);
@@ -217,8 +232,10 @@ static long result_of(void *address)
 
 static int some_prot(struct rng *rng)
 {
-	static const int prots[] = { PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_WRITE, PROT_NONE,
-				     PROT_READ | PROT_EXEC };
+	static const int prots[] = {
+		PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_WRITE,
+		PROT_NONE, PROT_READ | PROT_EXEC
+	};
 
 	return prots[below(rng, one_in(rng, 8) ? COUNT_OF(prots) : 3)];
 }
@@ -271,17 +288,30 @@ static long mmap_run(const struct op *op)
 	most -= first;
 	if (!most || one_in(rng, 12))
 		most = AREA_PAGES; /* too long */
-	length = (1 + below(rng, most < 4 ? most : one_in(rng, 4) && most >= AREA_PAGES ? AREA_PAGES : 4)) * PAGE;
+	length = (1 + below(rng, most < 4				? most
+				 : one_in(rng, 4) && most >= AREA_PAGES ? AREA_PAGES
+									: 4)) *
+		 PAGE;
 	offset += first * PAGE;
 	if (one_in(rng, 8)) { /* the edges of regions, and of numbers */
-		static const uint64_t odd[] = { 0, PAGE, 1ULL << 39, 7ULL << 40, 8ULL << 40, 1ULL << 43, (1ULL << 44) - PAGE,
-						1ULL << 44, 1ULL << 62, ~0ULL & ~(PAGE - 1) };
+		static const uint64_t odd[] = { 0,
+						PAGE,
+						1ULL << 39,
+						7ULL << 40,
+						8ULL << 40,
+						1ULL << 43,
+						(1ULL << 44) - PAGE,
+						1ULL << 44,
+						1ULL << 62,
+						~0ULL & ~(PAGE - 1) };
 
 		area = device;
-		offset = one_in(rng, 2) ? odd[below(rng, COUNT_OF(odd))] : rng_next(rng) & ~(PAGE - 1);
+		offset = one_in(rng, 2) ? odd[below(rng, COUNT_OF(odd))]
+					: rng_next(rng) & ~(PAGE - 1);
 	}
 	flags |= one_in(rng, 6) ? MAP_POPULATE : one_in(rng, 12) ? MAP_LOCKED : 0;
-	return result_of(fixed(some_start(rng, area), length, some_prot(rng), flags, any_node(), offset));
+	return result_of(
+		fixed(some_start(rng, area), length, some_prot(rng), flags, any_node(), offset));
 }
 
 static long munmap_run(const struct op *op)
@@ -298,7 +328,8 @@ static long mremap_run(const struct op *op)
 	struct rng *rng = &self->rng;
 	uint8_t *area = some_area(rng);
 	size_t from_length, to_length;
-	uint8_t *from = some_pages(rng, area, &from_length), *to = some_pages(rng, area, &to_length);
+	uint8_t *from = some_pages(rng, area, &from_length),
+		*to = some_pages(rng, area, &to_length);
 	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 	(void)op;
@@ -327,10 +358,29 @@ static long mprotect_run(const struct op *op)
 static long madvise_run(const struct op *op)
 {
 	/* None that takes memory away from the system (HWPOISON, SOFT_OFFLINE). */
-	static const int advice[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE,
-				      MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE, MADV_UNMERGEABLE,
-				      MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK,
-				      MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT, 22, 23, 24, 25 };
+	static const int advice[] = { MADV_NORMAL,
+				      MADV_RANDOM,
+				      MADV_SEQUENTIAL,
+				      MADV_WILLNEED,
+				      MADV_DONTNEED,
+				      MADV_FREE,
+				      MADV_REMOVE,
+				      MADV_DONTFORK,
+				      MADV_DOFORK,
+				      MADV_MERGEABLE,
+				      MADV_UNMERGEABLE,
+				      MADV_HUGEPAGE,
+				      MADV_NOHUGEPAGE,
+				      MADV_DONTDUMP,
+				      MADV_DODUMP,
+				      MADV_WIPEONFORK,
+				      MADV_KEEPONFORK,
+				      MADV_COLD,
+				      MADV_PAGEOUT,
+				      22,
+				      23,
+				      24,
+				      25 };
 	size_t length;
 	uint8_t *pages = some_pages(&self->rng, some_area(&self->rng), &length);
 
@@ -352,11 +402,14 @@ static long misc_run(const struct op *op)
 	case 1:
 		return munlock(pages, length) ? -errno : 0;
 	case 2:
-		return msync(pages, length, one_in(rng, 2) ? MS_SYNC | MS_INVALIDATE : MS_ASYNC) ? -errno : 0;
+		return msync(pages, length, one_in(rng, 2) ? MS_SYNC | MS_INVALIDATE : MS_ASYNC)
+			       ? -errno
+			       : 0;
 	case 3:
 		return mincore(pages, length, self->out) ? -errno : 0;
 	case 4:
-		return syscall(SYS_remap_file_pages, pages, length, 0, below(rng, 64), 0) ? -errno : 0;
+		return syscall(SYS_remap_file_pages, pages, length, 0, below(rng, 64), 0) ? -errno
+											  : 0;
 	default:
 		return process_vm_readv(getpid(), &ours, 1, &theirs, 1, 0) < 0 ? -errno : 0;
 	}
@@ -416,7 +469,9 @@ static long memory_run(const struct op *op)
 	case 5: /* a hole */
 		return munmap(slot + below(rng, SLOT_BYTES / PAGE) * PAGE, PAGE) ? -errno : 0;
 	case 6: /* in one direction only, from here on */
-		return mprotect(slot + below(rng, SLOT_BYTES / PAGE) * PAGE, PAGE, PROT_READ) ? -errno : 0;
+		return mprotect(slot + below(rng, SLOT_BYTES / PAGE) * PAGE, PAGE, PROT_READ)
+			       ? -errno
+			       : 0;
 	}
 	result = result_of(fixed(slot, SLOT_BYTES, prot, flags, fd, 0));
 	if (!result && one_in(rng, 3))

@@ -2,9 +2,10 @@
 /*
  * round.c - one round: a process whose threads call the node at random, and how it ends
  *
- * What happens follows from the seeds: the first one gives the round its flavour, and each thread draws from a stream of
- * its own. (What a call finds also depends on the other threads, and on the device.) A round is a list of seeds, each
- * good for a number of operations: one that reached new code can be gone through again and then leave the path.
+ * What happens follows from the seeds: the first one gives the round its flavour, and each thread
+ * draws from a stream of its own. (What a call finds also depends on the other threads, and on the
+ * device.) A round is a list of seeds, each good for a number of operations: one that reached new
+ * code can be gone through again and then leave the path.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -24,7 +25,7 @@ static const uint64_t *round_seeds;
 static const unsigned int *round_counts;
 static unsigned int round_segments;
 static _Atomic bool others_done;
-static _Atomic uint64_t ops_done; /* by all threads of the round */
+static _Atomic uint64_t ops_done;   /* by all threads of the round */
 static pthread_barrier_t all_there; /* thread stacks are mapped before anything is unmapped */
 
 /* ---- random numbers ---- */
@@ -168,8 +169,10 @@ static void *disturber(void *arg)
 
 		if (!(disturb_ops[i].weight & 1 << round_.flavour.disturb))
 			continue;
-		/* Where in those calls it comes is the scheduler's. They may all wait for something: not for ever. */
-		for (int ms = 0; ms < 300 && atomic_load(&ops_done) < next && !atomic_load(&others_done); ms++)
+		/* Where in those calls it comes is the scheduler's. They may all wait for
+		 * something: not for ever. */
+		for (int ms = 0;
+		     ms < 300 && atomic_load(&ops_done) < next && !atomic_load(&others_done); ms++)
 			os_sleep_us(1000);
 		do_op(first_disturb() + i);
 	}
@@ -186,7 +189,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 		self->signal = number;
 		siglongjmp(self->fault, 1);
 	}
-	/* Not an access that may fail: the fuzzer is wrong, or the kernel has written where it must not. */
+	/* Not an access that may fail: the fuzzer is wrong, or the kernel has written where it must
+	 * not. */
 	signal(number, SIG_DFL);
 }
 
@@ -235,8 +239,8 @@ static void begin(const struct node *node, const struct device *device)
 	atomic_store(&round_.nodes[0], round_.node.fd);
 }
 
-void round_run(const struct node *node, const struct device *device, const uint64_t *seeds, const unsigned int *counts,
-	       unsigned int segments)
+void round_run(const struct node *node, const struct device *device, const uint64_t *seeds,
+	       const unsigned int *counts, unsigned int segments)
 {
 	static struct thread threads[THREADS_MAX];
 	pthread_t ids[THREADS_MAX];
@@ -252,11 +256,15 @@ void round_run(const struct node *node, const struct device *device, const uint6
 		cover_prepare(&threads[i]);
 		threads[i].index = i;
 	}
-	REQUIRE_EQ(pthread_barrier_init(&all_there, NULL, total + (round_.flavour.disturb != ALONE)), 0);
+	REQUIRE_EQ(
+		pthread_barrier_init(&all_there, NULL, total + (round_.flavour.disturb != ALONE)),
+		0);
 	for (unsigned int i = 0; i < total; i++)
 		REQUIRE_EQ(pthread_create(&ids[i], NULL, caller, &threads[i]), 0);
 	if (round_.flavour.disturb != ALONE)
-		REQUIRE_EQ(pthread_create(&ids[THREADS_MAX - 1], NULL, disturber, &threads[THREADS_MAX - 1]), 0);
+		REQUIRE_EQ(pthread_create(&ids[THREADS_MAX - 1], NULL, disturber,
+					  &threads[THREADS_MAX - 1]),
+			   0);
 	/* The first thread that is done ends it for all, where the end is to find them busy. */
 	REQUIRE_EQ(pthread_join(ids[0], NULL), 0);
 	if (round_.flavour.end == END_KILL)
