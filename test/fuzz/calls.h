@@ -9,7 +9,6 @@
 
 enum kind {
 	END,
-	OUT, /* not looked at */
 	FLAGS,
 	SETUP_FLAGS,
 	ZERO,

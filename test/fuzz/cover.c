@@ -41,12 +41,12 @@ static int by_start(const void *a, const void *b)
  * function. */
 static bool counts(const char *name)
 {
-	static const char *const not [] = { "udrv_init",       "udrv_exit",	  "udrv_pci_init",
+	static const char *const skip[] = { "udrv_init",       "udrv_exit",	  "udrv_pci_init",
 					    "udrv_pci_exit",   "udrv_cdev_init",  "udrv_cdev_exit",
 					    "udrv_trust_init", "udrv_trust_exit", "init_module",
 					    "cleanup_module" };
 
-	for (size_t i = 0; i < COUNT_OF(not ); i++)
+	for (size_t i = 0; i < COUNT_OF(skip); i++)
 		if (!strcmp(name, not [i]))
 			return false;
 	return !strstr(name, ".cold") && strncmp(name, "_sub_", 5) && strncmp(name, "__pfx", 5);
