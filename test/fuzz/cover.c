@@ -47,7 +47,7 @@ static bool counts(const char *name)
 					    "cleanup_module" };
 
 	for (size_t i = 0; i < COUNT_OF(skip); i++)
-		if (!strcmp(name, not [i]))
+		if (!strcmp(name, skip[i]))
 			return false;
 	return !strstr(name, ".cold") && strncmp(name, "_sub_", 5) && strncmp(name, "__pfx", 5);
 }
