@@ -326,9 +326,9 @@ static long contest_run(const struct op *op)
 	return ioctl(any_node(), cmd, contested) < 0 ? -errno : 0;
 }
 
-#define CALL(name_, weight_, cmd_)                                             \
-	{                                                                      \
-		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_ \
+#define CALL(name_, weight_, cmd_)                                                               \
+	{                                                                                        \
+		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_, .may_fail = true \
 	}
 
 const struct op call_ops[] = {

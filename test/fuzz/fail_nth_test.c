@@ -8,13 +8,10 @@
  * same call must work afterwards. Leaks are seen by the checks after each test, and by kmemleak
  * when the module is gone.
  *
- * A fault may also be one that the kernel does without (it then succeeds): that is no failure. The
- * hard part is the DMA API's debugging, which switches itself off for good when *it* gets no
- * memory. So: either it stays on, and only those caches fail that the kernel's command line names
- * (slub_debug=A,kmalloc-*: not the tree nodes that it needs); or it is off from the start
- * (dma_debug=off), and all fail. The matrix has both. The kernel's own code does not come through
- * all of the latter unharmed: /proc/irq is one such place (the matrix allows its warning), probing
- * another.
+ * A fault may also be one that the kernel does without (the call then succeeds): that is no
+ * failure. The hard part is the kernel's own code: where all allocations fail (inject.c has the two
+ * ways), parts of it do not come through unharmed. /proc/irq is one such place (the matrix allows
+ * its warning), probing a PCI device another.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -29,71 +26,21 @@
 #include "../vm/node.h"
 #include "../vm/os.h"
 #include "../vm/tap.h"
+#include "inject.h"
 
-#define DEBUGFS "/sys/kernel/debug/"
 #define MOST 1500 /* attempts in one call */
 
 static struct node node;
 static int fail_nth = -1;
+static bool all_fail; /* not only caches that are named */
 
 /* ---- injection ---- */
 
-static bool is(const char *path, const char *wanted)
+static void begin(void)
 {
-	char text[16];
-
-	return !os_read(path, text, sizeof(text)) && !strcmp(text, wanted);
-}
-
-static void inject_init(void)
-{
-	static const char *const settings[][2] = {
-		{ "failslab/verbose", "0" },
-		{ "failslab/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
-		{ "fail_page_alloc/min-order", "0" },
-		{ "fail_usercopy/verbose", "0" },
-	};
-	char path[128];
-
-	if (access("/proc/thread-self/fail-nth", F_OK) || access(DEBUGFS "failslab", F_OK))
-		tap_skip("this kernel has no fault injection");
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		snprintf(path, sizeof(path), DEBUGFS "%s", settings[i][0]);
-		REQUIRE_OK(os_write(path, settings[i][1]));
-	}
-	if (is(DEBUGFS "dma-api/disabled", "N")) {
-		if (!is("/sys/kernel/slab/kmalloc-64/failslab", "1"))
-			tap_note("boot with slub_debug=A,kmalloc-* or with dma_debug=off: see "
-				 "test/fuzz/README.md");
-		REQUIRE(is("/sys/kernel/slab/kmalloc-64/failslab", "1"));
-		REQUIRE_OK(os_write(DEBUGFS "failslab/cache-filter", "Y"));
-	}
-	REQUIRE_OK(fail_nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
-}
-
-/* These are calls too: what is left of an earlier order may hit their own copy. Then there is
- * nothing left, so once more. */
-static void fail_at(unsigned int n)
-{
-	char text[16];
-	int length = snprintf(text, sizeof(text), "%u", n);
-
-	if (pwrite(fail_nth, text, length, 0) != length)
-		REQUIRE_EQ(pwrite(fail_nth, text, length, 0), length);
-}
-
-/* True if the fault was injected before this. Whatever is left of it is taken away. */
-static bool failed_at(void)
-{
-	char text[16] = "1";
-
-	if (pread(fail_nth, text, sizeof(text) - 1, 0) < 0)
-		CHECK_EQ(errno, EFAULT);
-	fail_at(0);
-	return atoi(text) == 0;
+	if (!inject_init(&all_fail))
+		tap_skip("no fault injection");
+	fail_nth = inject_open();
 }
 
 /*
@@ -111,11 +58,11 @@ static unsigned int each_fault(const char *name, long (*call)(void), void (*undo
 
 	tap_step("%s", name);
 	for (n = 1; injected && n <= MOST; n++) {
-		fail_at(n);
+		inject_at(fail_nth, n);
 		errno = 0;
 		result = call();
 		error = errno;
-		injected = failed_at();
+		injected = inject_done(fail_nth);
 		if (result == -1) {
 			refused++;
 			listed = false;
@@ -156,7 +103,7 @@ static void opening(void)
 {
 	node_get(&node, "edu");
 	node_bind(&node);
-	inject_init();
+	begin();
 	CHECK_GT(each_fault("open", call_open, undo_open, no_memory), 0);
 }
 
@@ -181,7 +128,7 @@ static void undo_close(void)
 static void closing(void)
 {
 	node_open(&node, "edu");
-	inject_init();
+	begin();
 	CHECK_EQ(each_fault("close", call_close, undo_close, no_memory), 0);
 	node_close(&node);
 }
@@ -215,7 +162,7 @@ static long call_poll(void)
 static void interrupts(const char *kind, unsigned int irq, unsigned int count)
 {
 	node_open(&node, kind);
-	inject_init();
+	begin();
 	CHECK_OK(node_bus_master(&node, true));
 	irq_kind = irq;
 	irq_count = count;
@@ -274,7 +221,7 @@ static void undo_attach(void)
 static void reading(void)
 {
 	node_open_mapped(&node, "edu");
-	inject_init();
+	begin();
 	CHECK_EQ(node_irq_setup(&node, UDRV_IRQ_INTX, 1), 1);
 	raise_one();
 	each_fault("read", call_read, undo_read, no_memory);
@@ -314,7 +261,7 @@ static long call_prog_run(void)
 static void programs(void)
 {
 	node_open(&node, "edu");
-	inject_init();
+	begin();
 	for (unsigned int i = 0; i < UDRV_PROG_MAX_OPS; i++)
 		ops[i] = (struct udrv_prog_op){ .op = UDRV_PROG_READ,
 						.width = 4,
@@ -375,7 +322,7 @@ static void buffers(void)
 	static const uint64_t sizes[] = { 1, 5 * PAGE, 1 << 20 };
 
 	node_open(&node, "edu");
-	inject_init();
+	begin();
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		bytes = sizes[i];
 		CHECK_GT(each_fault("DMA_ALLOC", call_alloc, undo_alloc, no_memory), 0);
@@ -390,7 +337,7 @@ static void mappings(void)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	REQUIRE(memory != MAP_FAILED);
 	node_open(&node, "edu");
-	inject_init();
+	begin();
 	for (direction = UDRV_DMA_TO_DEVICE; direction <= UDRV_DMA_BIDIRECTIONAL; direction++) {
 		bytes = 64;
 		CHECK_GT(each_fault("DMA_MAP of a page", call_map, undo_map, no_memory), 0);
@@ -428,7 +375,7 @@ static long call_pread(void)
 static void views(void)
 {
 	node_open(&node, "edu");
-	inject_init();
+	begin();
 	for (int populated = 0; populated < 2; populated++) {
 		view_flags = MAP_SHARED | (populated ? MAP_POPULATE : 0);
 		view_bytes = 16 * PAGE;
@@ -467,16 +414,15 @@ static void binding(void)
 {
 	static const int errors[] = { ENOMEM, EFAULT, ENODEV, ENFILE, EINVAL, 0 };
 
-	if (!is(DEBUGFS "dma-api/disabled", "N"))
-		tap_skip("ACPI in 6.1 uses what it has freed when it gets no memory in "
-			 "pci_enable_device()");
 	node_get(&node, "edu");
 	node_bind(&node);
 	probing = node.address;
+	begin();
+	if (all_fail)
+		tap_skip("ACPI in 6.1 uses what it has freed when pci_enable_device() gets no "
+			 "memory");
 	REQUIRE_OK(os_write("/sys/bus/pci/drivers/udrv/unbind", probing));
-	inject_init();
 	each_fault("probe", call_bind, undo_bind, errors);
-	fail_at(0);
 	node_bind(&node);
 }
 

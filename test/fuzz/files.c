@@ -412,19 +412,23 @@ static long sysfs_run(const struct op *op)
 }
 
 const struct op file_ops[] = {
-	{ .name = "open", .weight = 10, .run = open_run },
+	{ .name = "open", .weight = 10, .run = open_run, .may_fail = true },
 	{ .name = "close", .weight = 4, .run = close_run },
 	{ .name = "dup", .weight = 4, .run = dup_run },
 	{ .name = "fork", .weight = 1, .run = fork_run },
-	{ .name = "read", .weight = 14, .run = read_run, .may_wait = true },
+	{ .name = "read", .weight = 14, .run = read_run, .may_fail = true, .may_wait = true },
 	{ .name = "preadv2", .weight = 8, .run = preadv2_run, .may_wait = true },
-	{ .name = "poll", .weight = 8, .run = poll_run },
-	{ .name = "epoll", .weight = 6, .run = epoll_run },
+	{ .name = "poll", .weight = 8, .run = poll_run, .may_fail = true },
+	{ .name = "epoll", .weight = 6, .run = epoll_run, .may_fail = true },
 	{ .name = "eventfd", .weight = 5, .run = eventfd_run },
-	{ .name = "fcntl", .weight = 6, .run = fcntl_run },
+	{ .name = "fcntl", .weight = 6, .run = fcntl_run, .may_fail = true },
 	{ .name = "splice", .weight = 1, .run = splice_run, .may_wait = true },
-	{ .name = "pread", .weight = 12, .run = pread_run, .may_wait = true }, /* at 0 */
-	{ .name = "pwrite", .weight = 12, .run = pwrite_run },
+	{ .name = "pread",
+	  .weight = 12,
+	  .run = pread_run,
+	  .may_fail = true,
+	  .may_wait = true }, /* at 0 */
+	{ .name = "pwrite", .weight = 12, .run = pwrite_run, .may_fail = true },
 	{ .name = "pwritev", .weight = 3, .run = pwritev_run },
 	{ .name = "config", .weight = 10, .run = config_run },
 	{ .name = "raise", .weight = 20, .run = raise_run },

@@ -62,6 +62,8 @@ struct shared {
 	_Atomic uint32_t complaints;
 	_Atomic uint64_t accesses, faults;
 	_Atomic bool stop;
+	bool inject; /* the kernel has fault injection */
+	_Atomic uint64_t injected;
 	pthread_mutex_t device_lock;	       /* robust: see device.c */
 	_Atomic uint8_t reached[MODULE_BYTES]; /* bytes of the module's text at which code ran */
 };
@@ -91,6 +93,7 @@ struct thread {
 	uint8_t *arg, *arg_end;
 	uint8_t *out;		  /* OUT_BYTES for results */
 	struct udrv_prog_op *ops; /* UDRV_PROG_MAX_OPS */
+	int fail_nth;		  /* -1: none */
 	int kcov;
 	uint64_t *cover;
 };
@@ -124,6 +127,7 @@ struct op {
 	long (*run)(const struct op *op); /* 0 or more, or -errno; SKIPPED: nothing was called */
 	unsigned int cmd;		  /* ioctls */
 	bool may_wait;
+	bool may_fail; /* allocations and copies in it */
 };
 #define SKIPPED (-100000)
 

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "inject.h"
 
 #define TICK_MS 20
 #define WAIT_NS 20000000ULL /* then a waiting call is sent a signal */
@@ -282,6 +283,7 @@ static void fuzz_device(unsigned int index)
 	const struct device *device = &devices_[index];
 	struct rng rng = { mix(seed, index) };
 	unsigned int rounds = 0, size = 0, reached = 0;
+	bool all_fail;
 	long slab = 0, vmalloc = 0;
 	struct node node;
 	uint64_t end;
@@ -292,6 +294,7 @@ static void fuzz_device(unsigned int index)
 	REQUIRE_OK(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	init_lock();
 	cover_init();
+	shared->inject = inject_init(&all_fail);
 	node_bind(&node);
 	check_idle(&node);
 	end = os_now_ns() + seconds_each() * 1000000000ULL;
@@ -355,6 +358,11 @@ static void reach(void)
 		 (unsigned long long)total, (unsigned long long)good,
 		 (unsigned long long)atomic_load(&shared->accesses),
 		 (unsigned long long)atomic_load(&shared->faults));
+	if (shared->inject) {
+		tap_note("%llu faults injected",
+			 (unsigned long long)atomic_load(&shared->injected));
+		CHECK_GT(atomic_load(&shared->injected), 0);
+	}
 	CHECK_GT(total, 0);
 	CHECK_GT(good * 4, total);
 	cover_init();

@@ -483,9 +483,9 @@ static long memory_run(const struct op *op)
 }
 
 const struct op memory_ops[] = {
-	{ .name = "mmap", .weight = 22, .run = mmap_run },
+	{ .name = "mmap", .weight = 22, .run = mmap_run, .may_fail = true },
 	{ .name = "munmap", .weight = 5, .run = munmap_run },
-	{ .name = "mremap", .weight = 6, .run = mremap_run },
+	{ .name = "mremap", .weight = 6, .run = mremap_run, .may_fail = true },
 	{ .name = "mprotect", .weight = 6, .run = mprotect_run },
 	{ .name = "madvise", .weight = 6, .run = madvise_run },
 	{ .name = "mlock...", .weight = 5, .run = misc_run },

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "inject.h"
 
 struct round round_;
 __thread struct thread *self;
@@ -112,12 +113,17 @@ static void do_op(unsigned int index)
 {
 	struct activity *activity = self->activity;
 	const struct op *op = op_at(index);
+	bool faulty = self->fail_nth >= 0 && op->may_fail && one_in(&self->rng, 6);
 	long result;
 
 	atomic_store(&activity->may_wait, op->may_wait);
 	atomic_store(&activity->since_ns, os_now_ns());
 	atomic_store(&activity->op, index + 1);
+	if (faulty)
+		inject_at(self->fail_nth, 1 + below(&self->rng, one_in(&self->rng, 4) ? 60 : 8));
 	result = op->run(op);
+	if (faulty && inject_done(self->fail_nth))
+		atomic_fetch_add(&shared->injected, 1);
 	atomic_store(&activity->op, 0);
 	atomic_fetch_add(&ops_done, 1);
 	cover_collect(self);
@@ -139,6 +145,7 @@ static void thread_begin(struct thread *thread, unsigned int index)
 	atomic_store(&thread->activity->told, false);
 	atomic_store(&thread->activity->pid, getpid());
 	atomic_store(&thread->activity->tid, os_gettid());
+	thread->fail_nth = shared->inject ? inject_open() : -1;
 	pthread_barrier_wait(&all_there);
 	cover_start(thread);
 }
