@@ -458,7 +458,7 @@ static noinline ssize_t irq_read_wait(struct udrv_client *client, char __user *b
 		 * interrupt.
 		 */
 		setups = READ_ONCE(irq->setups);
-		if (kind == UDRV_IRQ_INTX && armed != setups) {
+		if (kind == UDRV_IRQ_INTX && armed != setups && READ_ONCE(irq->vectors->masked)) {
 			armed = setups;
 			if (irq_arm(irq))
 				continue;
