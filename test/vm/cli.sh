@@ -145,8 +145,9 @@ refused "bind: read-only /sys" 6 "read-only.*on the host" in_namespace "mount -o
 # ---- bind ----
 
 check "bind loads the module and binds" 0 "^$edu is bound to udrv: /dev/udrv/pci-$edu\$" udrv bind $edu
-holds "bind says what is next" grep -q "^Next: 'sudo udrv info $edu'" <<<"$output"
-holds "bind says who may drive it" grep -q "^It is not confined, because no IOMMU translates its DMA: only root" <<<"$output"
+said=$output
+holds "bind says what is next" grep -q "^Next: 'sudo udrv info $edu'" <<<"$said"
+holds "bind says who may drive it" grep -q "^It is not confined, because no IOMMU translates its DMA: only root" <<<"$said"
 holds "driver is udrv" has_driver $edu udrv
 holds "node is there when bind returns" test -c /dev/udrv/pci-$edu
 check "bind again: nothing to do" 0 'bound to udrv already' udrv bind 0000:$edu
@@ -365,7 +366,7 @@ refused "reset: not bound" 4 'is not bound' udrv reset $e1000
 refused "revoke: not bound" 4 "its driver is e1000: 'sudo udrv bind $e1000'" udrv revoke $e1000
 refused "revoke: not root" 6 "needs root: run 'sudo udrv revoke $edu'" as_nobody udrv revoke $edu
 refused "revoke: read-only /sys" 6 "read-only.*on the host" in_namespace "mount -o remount,bind,ro /sys" udrv revoke $edu
-check "revoke: nobody has it" 0 "^Nobody has $edu open" udrv revoke $edu
+check "revoke: nobody has it" 0 "^Nobody had $edu open" udrv revoke $edu
 start_irq
 check "revoke: taken, and from whom" 0 "^$edu was taken from udrv \(pid $pid\)" udrv revoke $edu
 wait $pid
@@ -377,7 +378,7 @@ exec {held}<>/dev/udrv/pci-$edu
 check "revoke: from one that hangs" 0 "^$edu was taken from cli.sh \(pid $$\)" udrv revoke $edu
 holds "still bound" has_driver $edu udrv
 check "and another can open it" 0 '^0x010000ed$' udrv read $edu bar0
-check "revoke: nobody has it any more" 0 "^Nobody has $edu open" udrv revoke $edu
+check "revoke: nobody has it any more" 0 "^Nobody had $edu open" udrv revoke $edu
 exec {held}>&-
 
 # ---- busy ----
