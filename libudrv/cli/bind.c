@@ -129,6 +129,18 @@ static int load_module(void)
 		      output[0] ? last_line(output) : "modprobe said nothing");
 }
 
+/*
+ * udev gives the node to its group after it is there. Who binds for somebody else may start that
+ * somebody's driver next. Without udev there is nothing to wait for.
+ */
+static void wait_for_permissions(void)
+{
+	static const char *const settle[] = { "udevadm", "settle", "--timeout=10", NULL };
+	char output[256];
+
+	run_program(settle, output, sizeof(output));
+}
+
 /* Wait until the node is there: an event of the file system, not a guess at how long it takes. */
 static bool wait_for_node(const char *node)
 {
@@ -350,6 +362,7 @@ static int bind_device(const struct options *options, const struct pci_entry *en
 			      "%s is bound, but no node came up in " UDRV_NODE_DIRECTORY
 			      ": mount a devtmpfs on /dev, or run udev.",
 			      entry->brief);
+	wait_for_permissions();
 	printf("%s is bound to udrv: " UDRV_NODE_DIRECTORY "/%s\n", entry->brief, node);
 	print_tier(entry);
 	printf("Next: 'sudo udrv info %s' shows its registers; 'sudo udrv unbind %s' gives it "
