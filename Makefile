@@ -17,7 +17,7 @@ all: lib drivers
 help:
 	@echo 'make            library, command and sample drivers'
 	@echo 'make module     the kernel module, for KERNELS (here: $(or $(KERNELS),none with headers))'
-	@echo 'make install    module by DKMS for KERNELS; library, command, man pages, udev rule (PREFIX=$(PREFIX))'
+	@echo 'make install    module by DKMS for KERNELS; library, command, man pages, udev rule, group udrv (PREFIX=$(PREFIX))'
 	@echo 'make uninstall  take all of that away again'
 	@echo 'make demo       watch a process drive a network card, in a virtual machine'
 	@echo 'make check      all tests, in virtual machines; CHECK="--only PATTERN --kernel K" for some'
