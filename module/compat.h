@@ -87,6 +87,23 @@ static inline phys_addr_t udrv_swiotlb_last(struct device *dev)
 	return end ? end - 1 : 0;
 }
 
+/*
+ * 6.9: a sync may begin at any byte of what is bounced. Before, the bounce buffer takes each of its
+ * slots to begin as far in as the first one, and copies nothing for an address before that. A byte
+ * in the head of a slot is reached from the last byte of the slot before. Return how many bytes
+ * earlier a sync at @offset of a piece at @start has to begin.
+ */
+static inline u64 udrv_swiotlb_sync_earlier(dma_addr_t start, u64 offset)
+{
+#if defined(CONFIG_SWIOTLB) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+	u64 in_slot = (start + offset) & (IO_TLB_SIZE - 1);
+
+	if (in_slot < (start & (IO_TLB_SIZE - 1)))
+		return in_slot + 1;
+#endif
+	return 0;
+}
+
 /* 6.14: what is notified of a file is told by two bits. */
 #ifndef FMODE_FSNOTIFY_MASK
 #define FMODE_FSNOTIFY_MASK FMODE_NONOTIFY

@@ -400,16 +400,26 @@ int udrv_dma_unmap(struct udrv_client *client, void *arg)
 	return mapping_unmap_handle(client, p->handle);
 }
 
+static void piece_sync(struct device *dev, dma_addr_t iova, size_t bytes,
+		       enum dma_data_direction direction, bool for_cpu)
+{
+	if (for_cpu)
+		dma_sync_single_for_cpu(dev, iova, bytes, direction);
+	else
+		dma_sync_single_for_device(dev, iova, bytes, direction);
+}
+
 /*
  * Sync [offset, offset + length) of the mapping. An IOMMU makes one segment of scattered memory,
  * but a sync translates an address once, and takes what follows it for contiguous: so pieces end
- * where a segment ends for the device, and where one ends for the CPU.
+ * where a segment ends for the device, and where one ends for the CPU. What is bounced is never
+ * merged: there a piece is what the bounce buffer was given.
  */
 static void mapping_sync(struct device *dev, struct udrv_mapping *mapping, u64 offset, u64 length,
 			 bool for_cpu)
 {
 	struct scatterlist *cpu = mapping->sgt.sgl, *sg;
-	u64 cpu_left = cpu->length, dma_left, piece, bytes;
+	u64 cpu_left = cpu->length, dma_left, piece, bytes, earlier;
 	dma_addr_t iova;
 	unsigned int i;
 
@@ -423,12 +433,11 @@ static void mapping_sync(struct device *dev, struct udrv_mapping *mapping, u64 o
 			piece = min(cpu_left, dma_left);
 			if (offset < piece) {
 				bytes = min(length, piece - offset);
-				if (for_cpu)
-					dma_sync_single_for_cpu(dev, iova + offset, bytes,
-								mapping->direction);
-				else
-					dma_sync_single_for_device(dev, iova + offset, bytes,
-								   mapping->direction);
+				earlier = 0;
+				if (iova != phys_to_dma(dev, sg_phys(cpu)))
+					earlier = udrv_swiotlb_sync_earlier(iova, offset);
+				piece_sync(dev, iova + offset - earlier, bytes + earlier,
+					   mapping->direction, for_cpu);
 				length -= bytes;
 				if (!length)
 					return;

@@ -370,6 +370,67 @@ static void sync_parts(void)
 	node_close(&edu);
 }
 
+/*
+ * Memory that does not begin where a slot of the bounce buffer (2048 bytes) does: kernels before 6.9
+ * refuse to sync from the head of a slot. What was asked for must arrive; from up to 2047 bytes before
+ * it may too, nothing else.
+ */
+#define SLOT 2048U
+
+static void sync_odd_parts(void)
+{
+	static const unsigned int starts[] = { 256, SLOT - 1, 1, SLOT + 700 };
+	enum { BYTES = 4000, PART = 100 };
+	uint8_t *memory = anonymous(4 * PAGE, MAP_PRIVATE), *mapped, pattern[BYTES], wanted[BYTES];
+	uint32_t handle;
+
+	begin();
+	memset(memory, 0x5a, 4 * PAGE);
+	fill(pattern, BYTES, 5);
+	for (unsigned int i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		const unsigned int head = starts[i] % SLOT, first = SLOT - head;
+		/* From the head of each slot, and to either side of its ends. */
+		const unsigned int parts[] = {
+			0, first - 1, first, first + head / 2, first + head - 1, first + head,
+			first + SLOT - 1, first + SLOT, first + SLOT + head / 2,
+		};
+
+		mapped = memory + starts[i];
+		handle = map(mapped, BYTES, UDRV_DMA_BIDIRECTIONAL);
+		device_gets(pattern, BYTES);
+		transfer(true, 0, BYTES);
+		for (unsigned int n = 0; n < sizeof(parts) / sizeof(parts[0]); n++) {
+			const unsigned int at = parts[n];
+
+			if (at + PART > BYTES)
+				continue;
+			tap_step("%u bytes into a page: to the CPU from byte %u", starts[i], at);
+			if (bounces())
+				memset(mapped, 0xa5, BYTES);
+			CHECK_OK(node_dma_sync(&edu, handle, UDRV_DMA_SYNC_FOR_CPU, at, PART));
+			CHECK_MEM(mapped + at, pattern + at, PART);
+			if (!bounces())
+				continue;
+			for (unsigned int b = 0; b < BYTES; b++)
+				if ((b + SLOT <= at || b >= at + PART) && mapped[b] != 0xa5)
+					CHECK_EQ(b, at);
+		}
+		tap_step("%u bytes into a page: to the device", starts[i]);
+		CHECK_OK(node_dma_sync(&edu, handle, UDRV_DMA_SYNC_FOR_CPU, 0, BYTES));
+		CHECK_MEM(mapped, pattern, BYTES);
+		memcpy(wanted, pattern, BYTES);
+		fill(mapped + first + head / 2, PART, 6);
+		memcpy(wanted + first + head / 2, mapped + first + head / 2, PART);
+		CHECK_OK(node_dma_sync(&edu, handle, UDRV_DMA_SYNC_FOR_DEVICE, first + head / 2,
+				       PART));
+		transfer(false, 0, BYTES);
+		device_has(wanted, BYTES);
+		CHECK_OK(node_dma_unmap(&edu, handle));
+	}
+	nothing_held();
+	node_close(&edu);
+}
+
 /* ---- the list of segments -------------------------------------------------------------------------- */
 
 #define PAGES 48U
@@ -584,6 +645,7 @@ int main(int argc, char **argv)
 		TAP_TEST(huge_page),
 		TAP_TEST(zero_page),
 		TAP_TEST(sync_parts),
+		TAP_TEST(sync_odd_parts),
 		TAP_TEST(segment_list),
 		TAP_TEST(handles),
 		TAP_TEST(refusals),

@@ -594,6 +594,10 @@ struct udrv_ioc_dma_map {
  * @offset:	in: first byte, from the start of the mapped memory
  * @length:	in: length in bytes, at least 1
  *
+ * What lies beside the range is the other side's still, and is left alone; but where the memory is
+ * bounced and the mapping does not begin at a multiple of 2048, kernels before 6.9 can begin up to
+ * 2047 bytes earlier (in the mapping), and what was changed there and not synced is lost.
+ *
  * Errors: ENOENT no such handle; EINVAL the range is not inside the mapping.
  * State: open.
  */
