@@ -312,7 +312,7 @@ int main(int argc, char **argv)
 	static const struct tap_test tests[] = {
 		TAP_TEST(taken_away_intx),
 		TAP_TEST(taken_away_msi),
-		TAP_TEST(taken_away_in_use),
+		TAP_TEST_LONG(taken_away_in_use, 240),
 		TAP_TEST(taken_away_stopped),
 		TAP_TEST(module_in_use),
 		TAP_TEST(reset_refused),
