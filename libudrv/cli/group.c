@@ -10,10 +10,12 @@
  * The hard part is when the kernel allows it: before 6.5 for groups of one device that has no
  * driver, from then on for all groups in which no device has one. What the type was is kept in
  * CLI_RUN, because a process that binds and one that unbinds have nothing else in common; it is
- * forgotten at the next boot, as the kernel does.
+ * forgotten at the next boot, as the kernel does. The number of a group may come back for another
+ * one after a hot unplug, so the note has the inode of the group's directory too, which does not.
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,15 @@ static void note_path(int group, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, NOTES "/group-%d-type", group);
 }
 
+static uintmax_t group_inode(int group)
+{
+	char path[PATH_MAX];
+	struct stat status;
+
+	snprintf(path, sizeof(path), CLI_SYS "/" GROUPS "/%d", group);
+	return stat(path, &status) ? 0 : status.st_ino;
+}
+
 /* What the type was. Without a note it stays strict after unbind: slower, and safe. */
 static void take_note(int group, const char *type)
 {
@@ -65,7 +76,7 @@ static void take_note(int group, const char *type)
 	file = fopen(path, "we");
 	if (!file)
 		return;
-	fputs(type, file);
+	fprintf(file, "%s %ju\n", type, group_inode(group));
 	fclose(file);
 }
 
@@ -108,6 +119,7 @@ void group_restore(const struct pci_entry *entry)
 {
 	char path[PATH_MAX], type[32] = "";
 	struct pci_entry other;
+	uintmax_t inode = 0;
 	FILE *file;
 
 	/*
@@ -120,11 +132,11 @@ void group_restore(const struct pci_entry *entry)
 	file = fopen(path, "re");
 	if (!file)
 		return;
-	if (!fgets(type, sizeof(type), file))
+	if (fscanf(file, "%31s %ju", type, &inode) != 2 || inode != group_inode(entry->iommu_group))
 		type[0] = '\0';
 	fclose(file);
 	/* Refused while a device of the group has a driver: at the next unbind, then. */
-	if (!write_type(entry->iommu_group, type))
+	if (!type[0] || !write_type(entry->iommu_group, type))
 		unlink(path);
 }
 

@@ -3,6 +3,7 @@
  * said of it */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../libudrv/cli/cli.h"
@@ -44,6 +45,16 @@ static void expect_file(const char *path, const char *content)
 	assert_string_equal(line, content);
 }
 
+static void expect_note(const char *type)
+{
+	struct stat status;
+	char line[64];
+
+	assert_int_equal(stat(GROUP, &status), 0);
+	snprintf(line, sizeof(line), "%s %ju", type, (uintmax_t)status.st_ino);
+	expect_file(NOTE, line);
+}
+
 static void members(void **state)
 {
 	struct pci_entry entry = { .iommu_group = -1 };
@@ -80,12 +91,12 @@ static void there_and_back(void **state)
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
 	assert_true(changed);
 	expect_file(TYPE, "DMA");
-	expect_file(NOTE, "DMA-FQ");
+	expect_note("DMA-FQ");
 	/* Another of the group: strict already, and the note is the first one's. */
 	tree_file(TYPE, "DMA\n");
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
 	assert_false(changed);
-	expect_file(NOTE, "DMA-FQ");
+	expect_note("DMA-FQ");
 	group_restore(&entry);
 	expect_file(TYPE, "DMA-FQ");
 	assert_int_equal(access(NOTE, F_OK), -1);
@@ -100,6 +111,12 @@ static void there_and_back(void **state)
 	assert_true(changed);
 	group_restore(&entry);
 	expect_file(TYPE, "identity");
+
+	/* Another group with that number: what was noted is not its own. */
+	tree_file(NOTE, "DMA-FQ 1\n");
+	group_restore(&entry);
+	expect_file(TYPE, "identity");
+	assert_int_equal(access(NOTE, F_OK), -1);
 
 	tree_file(TYPE, "unmanaged\n");
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
