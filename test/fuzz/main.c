@@ -165,20 +165,24 @@ static bool idle(const struct node *node, const char *name, const char *wanted)
 	return OS_WAIT_FOR(!strcmp(node_attribute(node, name), wanted), 20000);
 }
 
-static void check_idle(const struct node *node)
+/* All of it, so that all of it is said. */
+static bool check_idle(const struct node *node)
 {
+	bool fine = true;
 	int fd;
 
-	CHECK(idle(node, "owner", "0"));
-	CHECK(idle(node, "irq", "none 0"));
-	CHECK(idle(node, "bus_master", "0"));
-	CHECK(idle(node, "dma_consistent", "0"));
-	CHECK(idle(node, "dma_streaming", "0"));
-	CHECK_EQ(node_config(node, 4, 2) & 4, 0);
-	CHECK_EQ(os_interrupts(node->name + strlen("pci-"), NULL, 0), 0);
-	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 20000));
-	CHECK_OK(fd = open(node->path, O_RDWR | O_CLOEXEC));
-	CHECK_OK(close(fd));
+	fine &= CHECK(idle(node, "owner", "0"));
+	fine &= CHECK(idle(node, "irq", "none 0"));
+	fine &= CHECK(idle(node, "bus_master", "0"));
+	fine &= CHECK(idle(node, "dma_consistent", "0"));
+	fine &= CHECK(idle(node, "dma_streaming", "0"));
+	fine &= CHECK_EQ(node_config(node, 4, 2) & 4, 0);
+	fine &= CHECK_EQ(os_interrupts(node->name + strlen("pci-"), NULL, 0), 0);
+	fine &= CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 20000));
+	fine &= CHECK_OK(fd = open(node->path, O_RDWR | O_CLOEXEC));
+	if (fd >= 0)
+		fine &= CHECK_OK(close(fd));
+	return fine;
 }
 
 static long meminfo_kib(const char *name)
@@ -238,8 +242,7 @@ static bool run_round(struct node *node, const struct device *device, const stru
 	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 		COMPLAIN("the round's process was ended by %s", strsignal(WTERMSIG(status)));
 	device_back(node, device, &flavour);
-	check_idle(node);
-	if (atomic_load(&shared->complaints) == before)
+	if (check_idle(node) && atomic_load(&shared->complaints) == before)
 		return true;
 	tap_note("in the round: fuzz --round %s", plan_text(plan));
 	return false;
@@ -296,7 +299,7 @@ static void fuzz_device(unsigned int index)
 	cover_init();
 	shared->inject = inject_init(&all_fail);
 	node_bind(&node);
-	check_idle(&node);
+	REQUIRE(check_idle(&node));
 	end = os_now_ns() + seconds_each() * 1000000000ULL;
 	do {
 		struct plan plan = only.segments ? only : next_plan(&rng, corpus, size);
