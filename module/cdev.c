@@ -149,7 +149,7 @@ static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t byt
 	ssize_t ret;
 
 	if (!pos)
-		return udrv_irq_read(client, buf, bytes, nonblock);
+		return udrv_irq_read_wait(client, buf, bytes, nonblock);
 
 	if (!udrv_cdev_width_ok(bytes))
 		return -EINVAL;
@@ -162,7 +162,7 @@ static ssize_t udrv_cdev_read_at(struct file *file, char __user *buf, size_t byt
 static ssize_t udrv_cdev_read(struct file *file, char __user *buf, size_t bytes, loff_t *pos)
 {
 	if (likely(!*pos)) /* the short way */
-		return udrv_irq_read(file->private_data, buf, bytes, file->f_flags & O_NONBLOCK);
+		return udrv_irq_read(file, buf, bytes);
 	return udrv_cdev_read_at(file, buf, bytes, *pos, file->f_flags & O_NONBLOCK);
 }
 

@@ -17,6 +17,7 @@
 #include <linux/interrupt.h>
 #include <linux/ktime.h>
 #include <linux/pagemap.h>
+#include <linux/rcuwait.h>
 #include <linux/uaccess.h>
 
 #include "irq.h"
@@ -54,7 +55,10 @@ static __always_inline void irq_wake(struct udrv_irq *irq)
 	 * Pairs with the barriers in irq_sleep() and udrv_irq_poll(): a sleeper sees the bit, or we
 	 * see the sleeper.
 	 */
-	if (wq_has_sleeper(&irq->wait))
+	smp_mb();
+	if (rcuwait_active(&irq->reader))
+		rcuwait_wake_up(&irq->reader);
+	if (waitqueue_active(&irq->wait)) /* behind the barrier above */
 		irq_wake_sleepers(irq);
 	if (unlikely(READ_ONCE(irq->fasync)))
 		kill_fasync(&irq->fasync, SIGIO, POLL_IN);
@@ -68,6 +72,7 @@ static __always_inline void irq_wake(struct udrv_irq *irq)
  */
 void udrv_irq_wake(struct udrv_irq *irq)
 {
+	rcuwait_wake_up(&irq->reader);
 	if (wq_has_sleeper(&irq->wait))
 		wake_up_poll(&irq->wait, EPOLLIN | EPOLLRDNORM);
 	if (READ_ONCE(irq->fasync))
@@ -408,12 +413,14 @@ static int irq_sleep(struct udrv_client *client, bool vector0, unsigned int setu
 {
 	struct udrv_irq *irq = &client->irq;
 	DEFINE_WAIT(wait);
+	bool first;
 	int ret = 0;
 
-	spin_lock_irq(&irq->wait.lock);
-	__add_wait_queue(&irq->wait, &wait);
+	/* One reader is what most drivers have, and needs no queue. */
+	first = !unrcu_pointer(cmpxchg(&irq->reader.task, NULL, RCU_INITIALIZER(current)));
+	if (!first)
+		add_wait_queue(&irq->wait, &wait);
 	set_current_state(TASK_INTERRUPTIBLE); /* a barrier: pairs with irq_wake() */
-	spin_unlock_irq(&irq->wait.lock);
 	if (!irq_pending(irq, vector0) && !READ_ONCE(client->ended) &&
 	    READ_ONCE(irq->setups) == setups) {
 		if (signal_pending(current))
@@ -421,20 +428,34 @@ static int irq_sleep(struct udrv_client *client, bool vector0, unsigned int setu
 		else
 			schedule();
 	}
-	/* Woken up: it is off the queue, and running. */
-	if (!list_empty_careful(&wait.entry))
+	if (first)
+		finish_rcuwait(&irq->reader);
+	else
 		finish_wait(&irq->wait, &wait);
 	return ret;
 }
 
-static noinline ssize_t irq_read_wait(struct udrv_client *client, char __user *buf, size_t bytes,
-				      unsigned int nonblock)
+/**
+ * udrv_irq_read_wait() - read() at position 0, the long way: any size, and waiting
+ * @client: the caller
+ * @buf: where records go
+ * @bytes: room: 4 for vector 0's total, else at least one record
+ * @nonblock: if not 0, do not wait
+ *
+ * Context: process, no lock held.
+ * Return: bytes; -EINVAL bad size, -EAGAIN, -ERESTARTSYS, -EFAULT (nothing is lost), -ENODEV; what
+ * setting up the default vector returned.
+ */
+ssize_t udrv_irq_read_wait(struct udrv_client *client, char __user *buf, size_t bytes,
+			   unsigned int nonblock)
 {
 	struct udrv_irq *irq = &client->irq;
 	bool total = bytes == sizeof(u32);
 	unsigned int setups, kind, armed = READ_ONCE(irq->setups) - 1;
 	ssize_t ret;
 
+	if (!total && bytes < sizeof(struct udrv_irq_record))
+		return -EINVAL;
 	for (;;) {
 		if (READ_ONCE(client->ended))
 			return -ENODEV;
@@ -478,29 +499,24 @@ static noinline ssize_t irq_read_wait(struct udrv_client *client, char __user *b
 
 /**
  * udrv_irq_read() - read() at position 0
- * @client: the caller
+ * @file: the caller's descriptor
  * @buf: where records go
- * @bytes: room: 4 for vector 0's total, else at least one record
- * @nonblock: if not 0, do not wait
+ * @bytes: room
  *
- * Context: process, no lock held.
- * Return: bytes; -EINVAL bad size, -EAGAIN, -ERESTARTSYS, -EFAULT (nothing is lost), -ENODEV; what
- * setting up the default vector returned.
+ * Context, Return: as udrv_irq_read_wait().
  */
-ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes,
-		      unsigned int nonblock)
+ssize_t udrv_irq_read(struct file *file, char __user *buf, size_t bytes)
 {
+	struct udrv_client *client = file->private_data;
 	ssize_t ret;
 
-	if (likely(bytes == sizeof(struct udrv_irq_record))) {
-		ret = irq_read_first(client, buf);
-		if (likely(ret > 0))
-			return ret;
-		return irq_read_wait(client, buf, sizeof(struct udrv_irq_record), nonblock);
-	}
-	if (bytes != sizeof(u32) && bytes < sizeof(struct udrv_irq_record))
-		return -EINVAL;
-	return irq_read_wait(client, buf, bytes, nonblock);
+	if (unlikely(bytes != sizeof(struct udrv_irq_record)))
+		return udrv_irq_read_wait(client, buf, bytes, file->f_flags & O_NONBLOCK);
+	ret = irq_read_first(client, buf);
+	if (likely(ret > 0))
+		return ret;
+	return udrv_irq_read_wait(client, buf, sizeof(struct udrv_irq_record),
+				  file->f_flags & O_NONBLOCK);
 }
 
 /**
@@ -521,7 +537,7 @@ __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table
 	smp_mb();
 	if (READ_ONCE(client->ended))
 		return EPOLLHUP;
-	/* Pairs with irq_configure(), as in irq_read_wait(). */
+	/* Pairs with irq_configure(), as in udrv_irq_read_wait(). */
 	if (smp_load_acquire(&irq->kind) == UDRV_IRQ_NONE && udrv_irq_setup_default(client))
 		return READ_ONCE(client->ended) ? EPOLLHUP : EPOLLERR;
 	if (irq_pending(irq, false) || irq_arm(irq))

@@ -11,6 +11,7 @@
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
+#include <linux/rcuwait.h>
 #include <linux/slab.h>
 
 #include "irq.h"
@@ -578,6 +579,7 @@ int udrv_irq_detach(struct udrv_client *client, void *arg)
 /** udrv_irq_init() - a client without interrupts */
 void udrv_irq_init(struct udrv_client *client)
 {
+	rcuwait_init(&client->irq.reader);
 	init_waitqueue_head(&client->irq.wait);
 	client->irq.pending = &client->irq.none;
 }
@@ -609,6 +611,7 @@ void udrv_irq_silence(struct udrv_client *client)
 		udrv_irq_intx_mask(&irq->vectors[0]);
 		spin_unlock_irqrestore(&irq->vectors[0].lock, flags);
 	}
+	rcuwait_wake_up(&irq->reader);
 	wake_up_interruptible_poll(&irq->wait, EPOLLHUP);
 	kill_fasync(&irq->fasync, SIGIO, POLL_HUP);
 }

@@ -45,6 +45,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
+#include <linux/rcuwait.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -254,7 +255,8 @@ struct udrv_vector {
  * @paused: a reset runs: do not touch the device; under vector 0's lock
  * @arm_at_resume: and arm it afterwards; likewise
  * @setups: counts set-ups, for waiters that must arm anew; written under vector 0's lock
- * @wait: readers and pollers
+ * @reader: a thread that sleeps in read(), the first of them
+ * @wait: more readers, and pollers
  * @fasync: O_ASYNC
  */
 struct udrv_irq {
@@ -270,6 +272,7 @@ struct udrv_irq {
 	bool paused;
 	bool arm_at_resume;
 	unsigned int setups;
+	struct rcuwait reader;
 	wait_queue_head_t wait;
 	struct fasync_struct *fasync;
 };
@@ -444,8 +447,9 @@ void udrv_irq_silence(struct udrv_client *client);
 void udrv_irq_end(struct udrv_client *client);
 void udrv_irq_pause(struct udrv_client *client);
 void udrv_irq_resume(struct udrv_client *client);
-ssize_t udrv_irq_read(struct udrv_client *client, char __user *buf, size_t bytes,
-		      unsigned int nonblock);
+ssize_t udrv_irq_read(struct file *file, char __user *buf, size_t bytes);
+ssize_t udrv_irq_read_wait(struct udrv_client *client, char __user *buf, size_t bytes,
+			   unsigned int nonblock);
 __poll_t udrv_irq_poll(struct udrv_client *client, struct file *file, poll_table *wait);
 int udrv_irq_setup(struct udrv_client *client, void *arg);
 void udrv_irq_setup_undo(struct udrv_client *client, void *arg);
