@@ -86,9 +86,9 @@ held_got() {
 	local line
 
 	IFS= read -r -t 60 line <&"$held"
+	equal "${line-nothing}" "$1" || return
 	exec {held}<&-
 	holder=
-	equal "${line-nothing}" "$1"
 }
 let_go() {
 	kill "$holder" && tail --pid="$holder" -f /dev/null
