@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * dma_after_death_test.c - a transfer that a dead driver began does not reach the memory's next owner
+ * dma_after_death_test.c - a transfer that a dead driver began does not reach the memory's next
+ * owner
  *
  * edu begins to copy 100 ms after it is told to. Its driver tells it to write to the driver's own
  * memory, and is killed at once: the pages go back to the system and are somebody else's when the
- * engine runs. That somebody is this test. It takes free memory until it has got the very frame that
- * the device was told to write to, fills it with a pattern, lets the engine's time pass, and looks.
+ * engine runs. That somebody is this test. It takes free memory until it has got the very frame
+ * that the device was told to write to, fills it with a pattern, lets the engine's time pass, and
+ * looks.
  *
- * The hard part is to know that all of this was so: frames are compared (pagemap), the pattern must be
- * there before the engine can have run (the clock: a timer is never early), and the engine must have
- * run before the pattern is looked at and before the node is opened again, for opening turns bus
- * mastering off too (its command bit: a timer may be late). A round in which it was not so says
+ * The hard part is to know that all of this was so: frames are compared (pagemap), the pattern must
+ * be there before the engine can have run (the clock: a timer is never early), and the engine must
+ * have run before the pattern is looked at and before the node is opened again, for opening turns
+ * bus mastering off too (its command bit: a timer may be late). A round in which it was not so says
  * nothing, and is not counted.
  */
 #define _GNU_SOURCE
@@ -81,7 +83,8 @@ static void drive(enum target target)
 		will->frame = translated() ? 0 : buffer.iova / PAGE;
 	REQUIRE(target == CONSISTENT || will->frame);
 	will->started_ns = os_now_ns();
-	edu_dma_start(&edu, true, target == STREAMING ? segment.iova : buffer.iova, 0, LENGTH, false);
+	edu_dma_start(&edu, true, target == STREAMING ? segment.iova : buffer.iova, 0, LENGTH,
+		      false);
 	kill(getpid(), SIGKILL);
 }
 
@@ -89,8 +92,8 @@ static void drive(enum target target)
 
 /*
  * Pages of a process go back to where processes' pages come from, on the CPU where that happened; a
- * buffer's to where the kernel's own come from. So there are takers of memory on each CPU, and one who
- * is another device's driver and takes buffers.
+ * buffer's to where the kernel's own come from. So there are takers of memory on each CPU, and one
+ * who is another device's driver and takes buffers.
  */
 static struct taker {
 	struct os_thread thread;

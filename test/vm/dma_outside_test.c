@@ -2,15 +2,16 @@
 /*
  * dma_outside_test.c - behind an IOMMU a device reaches what was mapped for it, and nothing else
  *
- * edu is told to write to and to read from addresses that its driver was never given, or has no more:
- * a page of this process by its physical address, a page that was unmapped, a buffer that was freed,
- * the page after a mapping. The IOMMU stops each, and says so in the kernel's log; memory is unharmed,
- * what the device was after does not reach it, and it goes on working. Whoever runs this must expect
- * the log's lines: --allow='DMAR: (DRHD: handling fault|\[DMA (Read|Write).* device \[.*00:02.0\])'.
+ * edu is told to write to and to read from addresses that its driver was never given, or has no
+ * more: a page of this process by its physical address, a page that was unmapped, a buffer that was
+ * freed, the page after a mapping. The IOMMU stops each, and says so in the kernel's log; memory is
+ * unharmed, what the device was after does not reach it, and it goes on working. Whoever runs this
+ * must expect the log's lines: --allow='DMAR: (DRHD: handling fault|\[DMA (Read|Write).* device
+ * \[.*00:02.0\])'.
  *
- * The hard part is a lazy domain: there an unmapped page stays in reach until the IOTLB is flushed, by
- * design (the kernel flushes before a page goes to somebody else only in a strict one). So what was
- * mapped once is looked at in a strict domain only.
+ * The hard part is a lazy domain: there an unmapped page stays in reach until the IOTLB is flushed,
+ * by design (the kernel flushes before a page goes to somebody else only in a strict one). So what
+ * was mapped once is looked at in a strict domain only.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -71,7 +72,8 @@ static bool stopped(uint64_t address, bool write)
 	while ((length = read(log_fd, record, sizeof(record) - 1)) > 0) {
 		record[length] = 0;
 		said |= strstr(record, write ? "[DMA Write" : "[DMA Read") &&
-			strstr(record, "device [") && strstr(record, from) && strstr(record, wanted);
+			strstr(record, "device [") && strstr(record, from) &&
+			strstr(record, wanted);
 	}
 	REQUIRE_EQ(errno, EAGAIN);
 	return said;

@@ -2,14 +2,15 @@
 /*
  * end_test.c - the end of a driver in the middle of its work, and what it cost
  *
- * lifetime_test ends drivers that hold everything and wait. These are at work: the device's engine runs,
- * threads wait for interrupts, map and unmap, at the moment when the process exits, faults, is killed by
- * hand or by the kernel for want of memory, or closes the descriptor under its own threads. Each is in a
- * memory cgroup of its own, so that what it was charged for can be seen, and seen to be gone.
+ * lifetime_test ends drivers that hold everything and wait. These are at work: the device's engine
+ * runs, threads wait for interrupts, map and unmap, at the moment when the process exits, faults,
+ * is killed by hand or by the kernel for want of memory, or closes the descriptor under its own
+ * threads. Each is in a memory cgroup of its own, so that what it was charged for can be seen, and
+ * seen to be gone.
  *
- * The hard part is the cgroup's charge after the end: the kernel keeps some in advance for each CPU, and
- * caches names and inodes that the driver looked up. A write to memory.high gives both back, but for the
- * rest of a page of small objects that it has begun to charge: CGROUP_REST.
+ * The hard part is the cgroup's charge after the end: the kernel keeps some in advance for each
+ * CPU, and caches names and inodes that the driver looked up. A write to memory.high gives both
+ * back, but for the rest of a page of small objects that it has begun to charge: CGROUP_REST.
  *
  * The kernel's report of an out-of-memory kill is expected: --allow='invoked oom-killer'.
  */
@@ -109,7 +110,7 @@ static void did(unsigned long *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 }
 
-/* The engine is never idle: to the device, from it, in the buffer and in the process's own memory. */
+/* The engine is never idle: to the device, from it, in the buffer and in own memory. */
 static void *transfer(void *arg)
 {
 	(void)arg;
@@ -194,7 +195,7 @@ static void start_work(unsigned int kind)
 	REQUIRE_OK(close(fd));
 	edu.fd = FD;
 	registers = node_region(&edu, 0).offset;
-	edu_dma_wait(&edu); /* what the one before it began goes nowhere while bus mastering is off */
+	edu_dma_wait(&edu); /* of the one before it, which goes nowhere while we wait */
 	REQUIRE_OK(node_bus_master(&edu, true));
 	REQUIRE_EQ(node_irq_setup(&edu, kind, 1), 1);
 	REQUIRE_OK(node_dma_alloc(&edu, BUFFER_BYTES, &buffer));

@@ -2,9 +2,9 @@
 /*
  * hotplug.c - pull the lab's hot-plug device out, and plug a new one in
  *
- * Through QEMU's monitor, which the program `lab` reaches. Owns the order of events: the monitor answers
- * before anything has happened. Gone is what is gone from sysfs; the slot is free again when QEMU takes
- * a device of the same name.
+ * Through QEMU's monitor, which the program `lab` reaches. Owns the order of events: the monitor
+ * answers before anything has happened. Gone is what is gone from sysfs; the slot is free again
+ * when QEMU takes a device of the same name.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 /*
  * node_end.c - what must hold once a driver has ended, or has lost its device
  *
- * Two questions: is a descriptor dead for good (every call, each of them valid but for the device), and
- * is the node free with nothing left of whoever had it. Owns no state; the hard part of the first is to
- * have no call that fails for a reason of its own.
+ * Two questions: is a descriptor dead for good (every call, each of them valid but for the device),
+ * and is the node free with nothing left of whoever had it. Owns no state; the hard part of the
+ * first is to have no call that fails for a reason of its own.
  */
 #define _GNU_SOURCE
 #include <poll.h>

@@ -2,28 +2,27 @@
 /*
  * unplug_test.c - the device is pulled out while a process is at work with it
  *
- * unbind_test takes a device away that is waited for; here it is unplugged, and every call is under way:
- * read, poll and epoll wait, a program polls a register, registers are read by mapping and by call,
- * mappings and DMA mappings are made and undone, the engine transfers. Three more threads are stuck in
- * page faults in the middle of a call, which only this process could resolve, and it does not until the
- * device is gone. Removal waits for none of them; afterwards each is told, and what is plugged in again
- * is new. Device set: hotplug.
+ * unbind_test takes a device away that is waited for; here it is unplugged, and every call is under
+ * way: read, poll and epoll wait, a program polls a register, registers are read by mapping and by
+ * call, mappings and DMA mappings are made and undone, the engine transfers. Three more threads are
+ * stuck in page faults in the middle of a call, which only this process could resolve, and it does
+ * not until the device is gone. Removal waits for none of them; afterwards each is told, and what
+ * is plugged in again is new. Device set: hotplug.
  *
- * The hard part is to be stuck at the right place: userfaultfd holds a thread at its first access to a
- * page, wherever in the kernel that is.
+ * The hard part is to be stuck at the right place: userfaultfd holds a thread at its first access
+ * to a page, wherever in the kernel that is.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "load.h"
 #include "node.h"
 #include "os.h"
 #include "tap.h"
@@ -33,170 +32,6 @@
 
 static struct node hot;
 static uint64_t registers; /* file offset */
-
-/* ---- threads that wait ---- */
-
-static void *read_dies(void *arg)
-{
-	struct udrv_irq_record record;
-	ssize_t length;
-
-	(void)arg;
-	while ((length = read(hot.fd, &record, sizeof(record))) == sizeof(record))
-		edu_ack(&hot);
-	CHECK_EQ(length, -1);
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-static void *poll_dies(void *arg)
-{
-	struct pollfd wait = { .fd = hot.fd, .events = 0 };
-
-	(void)arg;
-	CHECK_EQ(poll(&wait, 1, -1), 1);
-	CHECK_EQ(wait.revents & ~POLLERR, POLLHUP);
-	return NULL;
-}
-
-static void *epoll_dies(void *arg)
-{
-	struct epoll_event event = { .events = EPOLLET };
-	int set = epoll_create1(EPOLL_CLOEXEC);
-
-	(void)arg;
-	REQUIRE_OK(set);
-	REQUIRE_OK(epoll_ctl(set, EPOLL_CTL_ADD, hot.fd, &event));
-	do {
-		CHECK_EQ(epoll_wait(set, &event, 1, -1), 1);
-	} while (!(event.events & EPOLLHUP));
-	close(set);
-	return NULL;
-}
-
-/* ---- threads that work ---- */
-
-static unsigned long rounds[8]; /* of each worker: all have begun */
-
-static void did(unsigned int worker)
-{
-	__atomic_add_fetch(&rounds[worker], 1, __ATOMIC_SEQ_CST);
-}
-
-/* A register that never gets the value: 100 ms in the kernel each time. */
-static void *programs(void *arg)
-{
-	struct udrv_prog_op op = { .op = UDRV_PROG_POLL, .width = 4, .mask = ~0U, .value = 1,
-				   .timeout_us = UDRV_PROG_MAX_US };
-	struct udrv_ioc_prog_run run = NODE_ARG(run);
-
-	(void)arg;
-	run.count = 1;
-	run.ops = (uintptr_t)&op;
-	while (ioctl(hot.fd, UDRV_IOC_PROG_RUN, &run) && errno == ETIMEDOUT)
-		did(0);
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-static void *look(void *arg)
-{
-	uint32_t value;
-
-	(void)arg;
-	while ((value = node_read32(&hot, EDU_ID)) == EDU_ID_VALUE)
-		did(1);
-	CHECK_EQ(value, ~0U);
-	return NULL;
-}
-
-static void *access_by_call(void *arg)
-{
-	uint32_t value;
-
-	(void)arg;
-	while (pread(hot.fd, &value, 4, registers) == 4) {
-		CHECK_EQ(value, EDU_ID_VALUE);
-		did(2);
-	}
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-static void *views(void *arg)
-{
-	(void)arg;
-	for (;;) {
-		volatile uint32_t *view = mmap(NULL, PAGE, RW, MAP_SHARED, hot.fd, registers);
-
-		if (view == MAP_FAILED)
-			break;
-		CHECK(*view == EDU_ID_VALUE || *view == ~0U);
-		CHECK_OK(munmap((void *)view, PAGE));
-		did(3);
-	}
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-static void *mappings(void *arg)
-{
-	uint8_t *memory = aligned_alloc(PAGE, 4 * PAGE);
-	int result;
-
-	(void)arg;
-	memset(memory, 1, 4 * PAGE);
-	do {
-		struct udrv_dma_segment segments[4];
-		uint32_t count = 4, handle;
-
-		result = node_dma_map(&hot, memory, 4 * PAGE, UDRV_DMA_BIDIRECTIONAL, segments,
-				      &count, &handle);
-		if (!result)
-			result = node_dma_unmap(&hot, handle);
-		did(4);
-	} while (!result);
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-static void *buffers(void *arg)
-{
-	struct udrv_ioc_dma_alloc buffer;
-	int result;
-
-	(void)arg;
-	do {
-		result = node_dma_alloc(&hot, 4 * PAGE, &buffer);
-		if (!result)
-			result = node_dma_free(&hot, buffer.handle);
-		did(5);
-	} while (!result);
-	CHECK_EQ(errno, ENODEV);
-	return NULL;
-}
-
-/* Both ways in turn, an interrupt at the end of each. */
-static void *transfers(void *arg)
-{
-	uint64_t iova = *(uint64_t *)arg;
-
-	for (unsigned int i = 0;; i++) {
-		uint32_t command;
-
-		while ((command = node_read32(&hot, EDU_DMA_CMD)) != ~0U && command & EDU_DMA_RUN)
-			os_sleep_us(500);
-		if (command == ~0U)
-			break;
-		*(volatile uint64_t *)(hot.bar0 + EDU_DMA_SRC) = i & 1 ? EDU_BUFFER : iova;
-		*(volatile uint64_t *)(hot.bar0 + EDU_DMA_DST) = i & 1 ? iova : EDU_BUFFER;
-		node_write32(&hot, EDU_DMA_COUNT, 4000);
-		node_write32(&hot, EDU_DMA_CMD,
-			     EDU_DMA_RUN | EDU_DMA_IRQ | (i & 1 ? EDU_DMA_FROM_DEVICE : 0));
-		did(6);
-	}
-	return NULL;
-}
 
 /* ---- threads that are stuck ---- */
 
@@ -262,13 +97,11 @@ static void *stuck_with_a_value(void *arg)
 
 static void pulled_at_work(unsigned int kind)
 {
-	static void *(*const workers[])(void *) = { programs, look, access_by_call, views,
-						    mappings, buffers, transfers };
-	enum { WORKERS = sizeof(workers) / sizeof(workers[0]), STUCK = 3 };
+	enum { STUCK = 3 };
 	static void *(*const sticks[STUCK])(void *) = { stuck_before, stuck_after,
 							stuck_with_a_value };
-	static void *(*const waiters[])(void *) = { read_dies, poll_dies, epoll_dies };
-	struct os_thread waiting[3], working[WORKERS], stuck[STUCK];
+	struct os_thread stuck[STUCK];
+	struct load load;
 	struct udrv_ioc_dma_alloc buffer;
 	struct udrv_dma_segment segments[2];
 	uint32_t count = 2, handle;
@@ -295,21 +128,13 @@ static void pulled_at_work(unsigned int kind)
 		os_thread_start(&stuck[i], sticks[i], trap.pages + i * PAGE);
 		os_wait_blocked(stuck[i].tid, i == 2 ? SYS_pread64 : SYS_ioctl);
 	}
-	for (int i = 0; i < 3; i++)
-		os_thread_start(&waiting[i], waiters[i], NULL);
-	for (int i = 0; i < WORKERS; i++)
-		os_thread_start(&working[i], workers[i], &buffer.iova);
-	for (int i = 0; i < WORKERS; i++)
-		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&rounds[i], __ATOMIC_SEQ_CST) > 2, 20000));
+	load_start(&load, &hot, buffer.iova);
 
 	tap_step("it is gone, and all threads are told, before those that are stuck go on");
 	start = os_now_ns();
 	node_pull(&hot);
 	CHECK_LT(os_now_ns() - start, SOON_NS);
-	for (int i = 0; i < 3; i++)
-		os_thread_join(&waiting[i]);
-	for (int i = 0; i < WORKERS; i++)
-		os_thread_join(&working[i]);
+	load_join(&load);
 	CHECK_LT(os_now_ns() - start, SOON_NS);
 	tap_note("%llu ms", (unsigned long long)(os_now_ns() - start) / 1000000);
 	CHECK_ERROR(open(hot.path, O_RDWR), ENOENT);
@@ -362,6 +187,8 @@ static void pulled_at_work_msi(void)
 	pulled_at_work(UDRV_IRQ_MSI);
 }
 
+static unsigned long opened;
+
 /* Between open and close, again and again, at the moment of the unplug. */
 static void *open_and_close(void *arg)
 {
@@ -370,7 +197,7 @@ static void *open_and_close(void *arg)
 	(void)arg;
 	while ((fd = open(hot.path, O_RDWR | O_CLOEXEC)) >= 0) {
 		close(fd);
-		did(7);
+		__atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
 	}
 	CHECK(errno == ENOENT || errno == ENODEV || errno == ENXIO);
 	return NULL;
@@ -384,9 +211,9 @@ static void pulled_while_opened(void)
 	for (int i = 0; i < 5; i++) {
 		tap_step("between open and close (%d)", i);
 		node_bind(&hot);
-		__atomic_store_n(&rounds[7], 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&opened, 0, __ATOMIC_SEQ_CST);
 		os_thread_start(&opener, open_and_close, NULL);
-		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&rounds[7], __ATOMIC_SEQ_CST) > 5, 10000));
+		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&opened, __ATOMIC_SEQ_CST) > 5, 10000));
 		node_pull(&hot);
 		os_thread_join(&opener);
 		node_plug(&hot);

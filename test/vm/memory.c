@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/*
+ * memory.c - how much memory the kernel uses, and whether it has become more
+ *
+ * Owns the sum, and how much it may vary. The hard part is that a kernel keeps memory for its own
+ * later use: caches are dropped, pages that each CPU has put by are collected, each cache of
+ * objects gives back its empty slabs (only then are its numbers exact), and what is freed after a
+ * grace period has been.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "os.h"
+#include "tap.h"
+
+/* What is found between two looks at an idle machine, with some to spare. */
+#define NOISE_KIB 256
+#define NOISE_SLAB_KIB 256
+#define NOISE_CACHE_BYTES 12288
+
+static void give_back(void)
+{
+	struct dirent *entry;
+	char path[320];
+	DIR *caches;
+
+	sync();
+	REQUIRE_OK(os_write("/proc/sys/vm/drop_caches", "3"));
+	REQUIRE_OK(os_write("/proc/sys/vm/compact_memory", "1"));
+	caches = opendir("/sys/kernel/slab");
+	REQUIRE(caches);
+	while ((entry = readdir(caches))) {
+		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", entry->d_name);
+		if (entry->d_name[0] != '.' && os_write(path, "1") && errno != ENOENT)
+			tap_note("%s: not shrunk", path);
+	}
+	closedir(caches);
+}
+
+static long meminfo(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	REQUIRE(at);
+	return strtol(at + strlen(name), NULL, 10);
+}
+
+/* Free pages that a CPU has put by; not in MemFree. */
+static long put_by_kib(void)
+{
+	FILE *file = fopen("/proc/zoneinfo", "r");
+	long pages = 0, count;
+	char line[256];
+
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, " count: %ld", &count) == 1)
+			pages += count;
+	fclose(file);
+	return pages * 4;
+}
+
+static void read_used(struct memory_state *state)
+{
+	char text[8192];
+
+	REQUIRE_OK(os_read("/proc/meminfo", text, sizeof(text)));
+	state->used_kib = meminfo(text, "MemTotal:") - meminfo(text, "MemFree:") -
+			  meminfo(text, "Buffers:") - meminfo(text, "\nCached:") -
+			  meminfo(text, "SReclaimable:") - put_by_kib();
+	state->slab_kib = meminfo(text, "SUnreclaim:");
+}
+
+static void read_caches(struct memory_state *state)
+{
+	FILE *file = fopen("/proc/slabinfo", "r");
+	char line[512];
+
+	REQUIRE(file);
+	state->caches = 0;
+	while (fgets(line, sizeof(line), file)) {
+		struct memory_cache *cache = &state->cache[state->caches];
+
+		if (sscanf(line, "%31s %ld %*u %u", cache->name, &cache->objects,
+			   &cache->object_bytes) != 3)
+			continue;
+		REQUIRE(++state->caches < sizeof(state->cache) / sizeof(state->cache[0]));
+	}
+	fclose(file);
+	REQUIRE(state->caches > 20);
+}
+
+void memory_read(struct memory_state *state)
+{
+	/* Twice: what the first one lets go of may be freed only when a grace period is over. */
+	give_back();
+	os_sleep_us(500000);
+	give_back();
+	read_used(state);
+	read_caches(state);
+	state->pinned = os_pinned_pages();
+}
+
+static long objects_in(const struct memory_state *state, const char *name)
+{
+	for (size_t i = 0; i < state->caches; i++)
+		if (!strcmp(state->cache[i].name, name))
+			return state->cache[i].objects;
+	return 0;
+}
+
+void memory_check(const struct memory_state *before, const struct memory_state *after,
+		  unsigned int rounds)
+{
+	long used = after->used_kib - before->used_kib, slab = after->slab_kib - before->slab_kib;
+
+	tap_note("%u rounds: memory in use %+ld KiB, slabs %+ld KiB", rounds, used, slab);
+	CHECK_EQ(after->pinned, before->pinned);
+	CHECK_LE(used, NOISE_KIB + (long)rounds);
+	CHECK_LE(slab, NOISE_SLAB_KIB + (long)rounds);
+	for (size_t i = 0; i < after->caches; i++) {
+		const char *name = after->cache[i].name;
+		long more = after->cache[i].objects - objects_in(before, name);
+
+		if (!strncmp(name, "kmalloc", 7) &&
+		    !CHECK_LE(more, NOISE_CACHE_BYTES / after->cache[i].object_bytes + rounds / 4))
+			tap_note("%s: %+ld", name, more);
+	}
+}
