@@ -62,6 +62,7 @@ struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *fi
 	client->confined = confined;
 	get_device(&udev->dev);
 	client->mapping = file->f_mapping;
+	client->read_only = !(file->f_mode & FMODE_WRITE);
 	client->owner = get_pid(task_tgid(current));
 	udrv_irq_init(client);
 	udrv_bar_init_client(client);

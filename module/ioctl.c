@@ -16,6 +16,7 @@ struct ioctl_call {
 	u32 min_size; /* of the call's first version */
 	u32 size;
 	bool answers; /* there is something to copy out */
+	bool reads;   /* changes nothing: a descriptor that is open for reading will do */
 	int (*handler)(struct udrv_client *client, void *arg);
 	void (*undo)(struct udrv_client *client, void *arg);
 };
@@ -28,17 +29,17 @@ static int ioctl_device_info(struct udrv_client *client, void *arg);
 
 static const struct ioctl_call ioctl_calls[] = {
 	CALL(UDRV_IOC_DEVICE_INFO, udrv_ioc_device_info, reserved,
-	     .answers = true, .handler = ioctl_device_info),
+	     .answers = true, .reads = true, .handler = ioctl_device_info),
 	CALL(UDRV_IOC_DEVICE_BUS_MASTER, udrv_ioc_device_bus_master, reserved,
 	     .handler = udrv_client_bus_master),
 	CALL(UDRV_IOC_DEVICE_RESET, udrv_ioc_device_reset, flags,
 	     .handler = udrv_client_reset),
 	CALL(UDRV_IOC_REGION_INFO, udrv_ioc_region_info, nomap_length,
-	     .answers = true, .handler = udrv_bar_region_info),
+	     .answers = true, .reads = true, .handler = udrv_bar_region_info),
 	CALL(UDRV_IOC_IRQ_SETUP, udrv_ioc_irq_setup, count,
 	     .answers = true, .handler = udrv_irq_setup, .undo = udrv_irq_setup_undo),
 	CALL(UDRV_IOC_IRQ_INFO, udrv_ioc_irq_info, total,
-	     .answers = true, .handler = udrv_irq_info),
+	     .answers = true, .reads = true, .handler = udrv_irq_info),
 	CALL(UDRV_IOC_IRQ_MASK, udrv_ioc_irq_range, count,
 	     .handler = udrv_irq_mask),
 	CALL(UDRV_IOC_IRQ_UNMASK, udrv_ioc_irq_range, count,
@@ -141,6 +142,8 @@ long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (READ_ONCE(client->ended))
 		return -ENODEV;
+	if (!call->reads && client->read_only)
+		return -EBADF;
 	if (get_user(user_size, (u32 __user *)user))
 		return -EFAULT;
 	if (user_size < call->min_size)

@@ -300,7 +300,8 @@ static int irq_configure(struct udrv_client *client, unsigned int kind, unsigned
  * @client: the caller
  *
  * Context: process, no lock held. Return: 0 (also if another thread was first); -EINVAL the device
- * has MSI only and bus mastering is off; -EOPNOTSUPP it has no interrupt; -ENODEV, -EINTR.
+ * has MSI only and bus mastering is off; -EOPNOTSUPP it has no interrupt; -EBADF the descriptor is
+ * open for reading only; -ENODEV, -EINTR.
  */
 int udrv_irq_setup_default(struct udrv_client *client)
 {
@@ -308,6 +309,8 @@ int udrv_irq_setup_default(struct udrv_client *client)
 	unsigned int kind, count = 1;
 	int ret;
 
+	if (client->read_only)
+		return -EBADF;
 	/* Killable, not interruptible: poll() could make nothing of a signal. */
 	if (mutex_lock_killable(&client->lock))
 		return -EINTR;

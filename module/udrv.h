@@ -295,6 +295,7 @@ struct udrv_charge {
  * @ended: nothing works any more; written under @lock. @dma_lock and vector 0's lock are taken and
  *	dropped after it was, so that each may be held to look; read without one only to fail early
  * @mapping: the opened inode's pages: what revocation unmaps; valid while the file lives
+ * @read_only: its descriptor is open for reading only: it changes nothing; constant
  * @owner: the process that opened, for the tools
  * @bus_master: as it was asked for; under @lock
  * @revoked: mappings show @ones instead; written under bar_sem held for writing
@@ -326,6 +327,7 @@ struct udrv_client {
 	struct mutex lock;
 	bool ended;
 	struct address_space *mapping;
+	bool read_only;
 	struct pid *owner;
 	bool bus_master;
 

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -500,6 +501,50 @@ static void all_calls(void)
 	node_close(&edu);
 }
 
+static bool only_looks(unsigned int cmd)
+{
+	return cmd == UDRV_IOC_DEVICE_INFO || cmd == UDRV_IOC_REGION_INFO ||
+	       cmd == UDRV_IOC_IRQ_INFO;
+}
+
+/* Open for reading only: what changes something is refused, whatever it is given. */
+static void read_only_descriptor(void)
+{
+	struct udrv_ioc_irq_info info = NODE_ARG(info);
+	struct pollfd poll_fd = { .events = POLLIN };
+	struct udrv_irq_record record;
+	struct snapshot before;
+	uint32_t total;
+
+	begin_test();
+	close(edu.fd);
+	REQUIRE_OK(edu.fd = open(edu.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	take(&before);
+	for (size_t i = 0; i < CALLS; i++) {
+		tap_step("%s", calls[i].name);
+		memset(window, 0, PAGE);
+		*(uint32_t *)window = calls[i].size;
+		if (only_looks(calls[i].cmd)) {
+			CHECK_OK(call_ioctl(calls[i].cmd, window));
+			continue;
+		}
+		CHECK_ERROR(call_ioctl(calls[i].cmd, window), EBADF);
+		CHECK_ERROR(call_ioctl(calls[i].cmd, NULL), EBADF);
+	}
+	tap_step("read and poll set no interrupts up");
+	CHECK_ERROR(read(edu.fd, &record, sizeof(record)), EBADF);
+	CHECK_ERROR(read(edu.fd, &total, sizeof(total)), EBADF);
+	poll_fd.fd = edu.fd;
+	CHECK_EQ(poll(&poll_fd, 1, 0), 1);
+	CHECK_EQ(poll_fd.revents, POLLERR);
+	CHECK_OK(ioctl(edu.fd, UDRV_IOC_IRQ_INFO, &info));
+	CHECK_EQ(info.kind, UDRV_IRQ_NONE);
+	tap_step("no such call is no such call");
+	CHECK_ERROR(call_ioctl(_IO(UDRV_IOC_TYPE, 0xff), window), ENOTTY);
+	same(&before, "a read-only descriptor");
+	node_close(&edu);
+}
+
 static bool known(unsigned int cmd)
 {
 	for (size_t i = 0; i < CALLS; i++)
@@ -565,6 +610,7 @@ int main(int argc, char **argv)
 	static const struct tap_test tests[] = {
 		TAP_TEST_LONG(all_calls, 300),
 		TAP_TEST_LONG(unknown_calls, 120),
+		TAP_TEST(read_only_descriptor),
 		TAP_TEST_LONG(all_calls_32, 300),
 		TAP_TEST_LONG(unknown_calls_32, 120),
 	};

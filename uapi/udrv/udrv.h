@@ -17,8 +17,13 @@
  * The layout is the same for 32-bit and 64-bit callers. A call that fails has changed nothing and
  * has written nothing back, but where its comment says so.
  *
+ * A descriptor that is open for reading only looks: pread, a read-only mmap, and the calls that end
+ * in _INFO. Whatever would change something is refused (EBADF). So are read() and poll() (POLLERR),
+ * which set interrupts up.
+ *
  * Errors of every call:
  *   ENOTTY      no such call in this kernel
+ *   EBADF       the descriptor is open for reading only, and the call changes something
  *   EFAULT      the struct, or memory that it points to, is not accessible
  *   E2BIG       the struct is larger than this kernel's, and the surplus is not zero
  *   EINVAL      a struct smaller than the call's first version, an unknown flag, a reserved field
