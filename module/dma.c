@@ -323,8 +323,15 @@ void udrv_dma_end(struct udrv_client *client)
 		if (slot->dma)
 			udrv_dma_streaming_unmap(client, slot->dma);
 
-	/* A lazy IOMMU would let the device at the pages a while longer. Once for all of them. */
-	if (client->dma_mappings && domain)
+	udrv_dma_consistent_end(client);
+
+	/*
+	 * A lazy IOMMU would let the device at the memory a while longer: at what was just unmapped,
+	 * and at what the client has unmapped and freed in the last moments, too. Once for all of
+	 * it, before pages are unpinned, and before anybody else may turn bus mastering on. Buffers
+	 * are gone by now, for the DMA API unmaps and frees them in one; with bus mastering off.
+	 */
+	if (domain && (domain->type & __IOMMU_DOMAIN_PAGING))
 		iommu_flush_iotlb_all(domain);
 
 	for (slot = slots; slot < end; slot++) {
@@ -333,7 +340,6 @@ void udrv_dma_end(struct udrv_client *client)
 		udrv_dma_reap(client, slot->dma);
 		slot_free(client, slot);
 	}
-	udrv_dma_consistent_end(client);
 	mutex_unlock(&client->dma_lock);
 }
 

@@ -529,6 +529,10 @@ struct udrv_ioc_dma_alloc {
  * FREE: the device must no longer use the memory. It goes back to the system when its last mapping
  * is gone too. UNMAP: what the device wrote is visible to the CPU when the call returns.
  *
+ * Where the device is not confined and its IOMMU is lazy, or there is none, it could still reach the
+ * memory after FREE and UNMAP (with a lazy IOMMU for some milliseconds): it must have been stopped
+ * before, as by a kernel's driver. What is held at the descriptor's end is safe from that.
+ *
  * Errors: ENOENT no such handle, or one of the other kind.
  * State: open.
  */
