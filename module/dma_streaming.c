@@ -304,14 +304,32 @@ out:
 	return ret;
 }
 
+/*
+ * A confined device has a strict domain, when it is opened; but an administrator can make it lazy
+ * under the client (a group's type goes from DMA to DMA-FQ while it is bound). A device that nobody
+ * vouches for must not reach what was unmapped.
+ */
+static void flush_if_lazy(struct udrv_client *client)
+{
+	struct iommu_domain *domain;
+
+	if (!client->confined)
+		return;
+	domain = iommu_get_domain_for_dev(&client->udev->pdev->dev);
+	if (domain && READ_ONCE(domain->type) != IOMMU_DOMAIN_DMA)
+		iommu_flush_iotlb_all(domain);
+}
+
 static int mapping_unmap_handle(struct udrv_client *client, u32 handle)
 {
 	struct udrv_dma *dma;
 
 	mutex_lock(&client->dma_lock);
 	dma = client->ended ? ERR_PTR(-ENODEV) : udrv_dma_remove(client, handle, UDRV_DMA_MAPPING);
-	if (!IS_ERR_OR_NULL(dma))
+	if (!IS_ERR_OR_NULL(dma)) {
 		udrv_dma_streaming_unmap(client, dma);
+		flush_if_lazy(client);
+	}
 	mutex_unlock(&client->dma_lock);
 	if (IS_ERR(dma))
 		return PTR_ERR(dma);

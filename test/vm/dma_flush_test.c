@@ -8,6 +8,7 @@
  * first, is not counted.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,26 @@
 
 static struct node edu;
 
+static void set_group_type(const char *type)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/iommu_group/type", edu.sysfs);
+	REQUIRE_OK(os_write(path, type));
+}
+
+/* The type of the device's IOMMU domain, "" if there is none. */
+static const char *group_type(void)
+{
+	static char type[32];
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/iommu_group/type", edu.sysfs);
+	if (os_read(path, type, sizeof(type)) < 0)
+		type[0] = 0;
+	return type;
+}
+
 static void begin(void)
 {
 	node_open_mapped(&edu, "edu");
@@ -33,7 +54,11 @@ static void begin(void)
 
 static void trace_begin(void)
 {
-	REQUIRE_OK(os_write(TRACING "trace", ""));
+	int fd;
+
+	/* Opened like this, it forgets what was. */
+	REQUIRE_OK(fd = open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
+	close(fd);
 	REQUIRE_OK(os_write(UNMAPPED, "1"));
 	REQUIRE_OK(os_write(SUBMITTED, "1"));
 }
@@ -101,10 +126,42 @@ static void at_the_end(void)
 	}
 }
 
+/* Strict when it was opened, and made lazy meanwhile. */
+static void made_lazy(void)
+{
+	uint8_t *memory = aligned_alloc(PAGE, PAGE);
+	unsigned int unmapped, emptied;
+	uint32_t handle;
+
+	begin();
+	if (strcmp(group_type(), "DMA"))
+		tap_skip("the IOMMU is lazy already");
+	memset(memory, 1, PAGE);
+	for (int lazy = 0; lazy < 2; lazy++) {
+		tap_step("a confined client unmaps, in a %s domain", lazy ? "lazy" : "strict");
+		if (lazy)
+			set_group_type("DMA-FQ");
+		CHECK_STR(group_type(), lazy ? "DMA-FQ" : "DMA");
+		CHECK(node_info(&edu).state & UDRV_DEVICE_CONFINED);
+		map_page(memory, &handle);
+		trace_begin();
+		CHECK_OK(node_dma_unmap(&edu, handle));
+		trace_end(&unmapped, &emptied);
+		CHECK_GT(unmapped, 0);
+		CHECK_GT(emptied, 0);
+	}
+	tap_step("strict again, for the next");
+	node_close(&edu);
+	node_unbind(&edu);
+	set_group_type("DMA");
+	node_bind(&edu);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
 		TAP_TEST(at_the_end),
+		TAP_TEST(made_lazy),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
