@@ -303,8 +303,10 @@ out:
 
 /* ---- mappings ---- */
 
-static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned long pages)
+static int bar_reserve_wc(struct udrv_client *client, unsigned int index, unsigned long first,
+			  unsigned long pages)
 {
+	struct udrv_bar *bar = &client->udev->bars[index];
 	resource_size_t start = bar->start + ((resource_size_t)first << PAGE_SHIFT);
 	resource_size_t length = (resource_size_t)pages << PAGE_SHIFT;
 	unsigned long page = first;
@@ -328,6 +330,9 @@ static int bar_reserve_wc(struct udrv_bar *bar, unsigned long first, unsigned lo
 	bar->wc[bar->wc_count].start = start;
 	bar->wc[bar->wc_count].length = length;
 	bar->wc_count++;
+	/* What shows them uncached is faulted in again, write-combining. */
+	unmap_mapping_range(client->mapping,
+			    UDRV_REGION_OFFSET(index) + ((loff_t)first << PAGE_SHIFT), length, 1);
 	return 0;
 }
 
@@ -363,7 +368,7 @@ int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 	if (READ_ONCE(client->ended))
 		ret = -ENODEV;
 	else if (wc)
-		ret = bar_reserve_wc(bar, first, pages);
+		ret = bar_reserve_wc(client, index, first, pages);
 	up_write(&udev->bar_sem);
 	return ret;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,6 +206,59 @@ static void split_and_moved(void)
 	CHECK_EQ(get32(base + 4 * PAGE), ~0U);
 	CHECK_OK(munmap(base + 4 * PAGE, 4 * PAGE));
 	node_reopen(&edu);
+	node_close(&edu);
+}
+
+static long faults(void)
+{
+	struct rusage usage;
+
+	REQUIRE_OK(getrusage(RUSAGE_THREAD, &usage));
+	return usage.ru_minflt;
+}
+
+/* Faults that reading a register takes. */
+static long faults_at(uint8_t *where)
+{
+	long before = faults();
+
+	get32(where);
+	return faults() - before;
+}
+
+/* A page has one memory type: what was mapped uncached is mapped anew when it becomes write-combining. */
+static void one_memory_type(void)
+{
+	struct udrv_ioc_region_info bar;
+	uint8_t *uncached, *combining;
+	struct node edu;
+
+	node_open(&edu, "edu");
+	bar = node_region(&edu, 0);
+	uncached = map(&edu, 8 * PAGE, RW, bar.offset);
+	REQUIRE(uncached != MAP_FAILED);
+	tap_step("mapped uncached, and there");
+	get32(uncached);
+	for (unsigned int i = 0; i < 8; i++)
+		CHECK_EQ(faults_at(uncached + i * PAGE), 0);
+	tap_step("pages that are mapped write-combining, too, are taken out of the first mapping");
+	combining = map(&edu, 2 * PAGE, RW, bar.offset_wc + 3 * PAGE);
+	REQUIRE(combining != MAP_FAILED);
+	CHECK_EQ(faults_at(uncached), 0);
+	CHECK_EQ(faults_at(uncached + 2 * PAGE), 0);
+	CHECK_EQ(faults_at(uncached + 5 * PAGE), 0);
+	CHECK_EQ(faults_at(uncached + 3 * PAGE), 1);
+	tap_step("and come back at a touch");
+	CHECK_EQ(faults_at(uncached + 3 * PAGE), 0);
+	CHECK_EQ(faults_at(uncached + 4 * PAGE), 0);
+	CHECK_EQ(get32(combining), get32(uncached + 3 * PAGE));
+	tap_step("mapped write-combining again: nothing changes");
+	CHECK_OK(munmap(combining, 2 * PAGE));
+	combining = map(&edu, PAGE, RW, bar.offset_wc + 3 * PAGE);
+	REQUIRE(combining != MAP_FAILED);
+	CHECK_EQ(faults_at(uncached + 3 * PAGE), 0);
+	CHECK_OK(munmap(combining, PAGE));
+	CHECK_OK(munmap(uncached, 8 * PAGE));
 	node_close(&edu);
 }
 
@@ -414,6 +468,7 @@ int main(int argc, char **argv)
 		TAP_TEST(map_whole_and_parts),
 		TAP_TEST(bad_maps),
 		TAP_TEST(split_and_moved),
+		TAP_TEST(one_memory_type),
 		TAP_TEST(not_for_children),
 		TAP_TEST(write_combining),
 		TAP_TEST(msix_page),
