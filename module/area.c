@@ -46,7 +46,13 @@ static vm_fault_t area_fault(struct vm_fault *vmf)
 	if (page >= area->pages)
 		return VM_FAULT_SIGBUS; /* mmap and DONTEXPAND do not let it come to this */
 
-	down_read(&client->udev->bar_sem);
+	/*
+	 * A reset may take long, and a process that is killed must not wait for its end. To the
+	 * process itself it does not matter what is returned then. But where the kernel has touched
+	 * the page, only an error keeps it from trying again for ever.
+	 */
+	if (down_read_killable(&client->udev->bar_sem))
+		return vmf->flags & FAULT_FLAG_USER ? VM_FAULT_NOPAGE : VM_FAULT_SIGBUS;
 	if (client->revoked) {
 		ret = vmf_insert_pfn_prot(vma, addr, page_to_pfn(client->ones),
 					  vm_get_page_prot(vma->vm_flags));

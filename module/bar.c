@@ -260,7 +260,7 @@ int udrv_bar_check(const struct udrv_bar *bar, u64 offset, size_t width, bool wr
  * @write: direction
  *
  * Context: process.
- * Return: @width; what udrv_bar_check() says; -ENOMEM; -ENODEV gone.
+ * Return: @width; what udrv_bar_check() says; -ENOMEM; -ENODEV gone; -EINTR killed.
  */
 ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, u64 *value, size_t width,
 			u64 offset, bool write)
@@ -270,7 +270,8 @@ ssize_t udrv_bar_access(struct udrv_client *client, unsigned int index, u64 *val
 	void __iomem *reg;
 	ssize_t ret;
 
-	down_read(&udev->bar_sem);
+	if (down_read_killable(&udev->bar_sem))
+		return -EINTR;
 	ret = -ENODEV;
 	if (READ_ONCE(client->ended))
 		goto out;
@@ -346,7 +347,7 @@ static int bar_reserve_wc(struct udrv_client *client, unsigned int index, unsign
  *
  * Context: process, mmap_lock held.
  * Return: 0; -EINVAL they may not; -ENOMEM too many different write-combining ranges (16); -EBUSY
- * a kept register program uses one of the pages, which are then uncached; -ENODEV.
+ * a kept register program uses one of the pages, which are then uncached; -ENODEV; -EINTR killed.
  */
 int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 			unsigned long first, unsigned long pages)
@@ -362,7 +363,8 @@ int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 		return -EINVAL;
 
 	/* The writer's side also for @used: a mapping made is a device used. */
-	down_write(&udev->bar_sem);
+	if (down_write_killable(&udev->bar_sem))
+		return -EINTR;
 	udev->used = true;
 	/* Here, not before: udrv_bar_end() takes the lock after the client has ended. */
 	if (READ_ONCE(client->ended))

@@ -218,7 +218,7 @@ static u32 config_mask(const u8 *table, unsigned int offset, size_t width)
  *
  * Context: process.
  * Return: @width; -EINVAL bad width, misaligned or out of bounds; -EPERM no bit may be written;
- * -ENODEV gone.
+ * -ENODEV gone; -EINTR killed.
  */
 ssize_t udrv_config_access(struct udrv_client *client, u64 *value, size_t width, u64 offset,
 			   bool write)
@@ -233,7 +233,8 @@ ssize_t udrv_config_access(struct udrv_client *client, u64 *value, size_t width,
 		return -EINVAL;
 
 	/* bar_sem keeps a reset away, during which config space does not answer. */
-	down_read(&udev->bar_sem);
+	if (down_read_killable(&udev->bar_sem))
+		return -EINTR;
 	ret = -ENODEV;
 	if (READ_ONCE(client->ended))
 		goto out;

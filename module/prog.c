@@ -363,7 +363,9 @@ int udrv_prog_run(struct udrv_client *client, void *arg)
 	if (!values)
 		goto out_ops;
 
-	down_read(&udev->bar_sem);
+	ret = -EINTR;
+	if (down_read_killable(&udev->bar_sem))
+		goto out_values;
 	ret = -ENODEV;
 	if (READ_ONCE(client->ended))
 		goto out_sem;
@@ -382,6 +384,7 @@ out_sem:
 	if ((!ret || ret == -ETIMEDOUT) && p->values &&
 	    copy_to_user(u64_to_user_ptr(p->values), values, p->done * sizeof(*values)))
 		ret = -EFAULT;
+out_values:
 	kvfree(values);
 out_ops:
 	kvfree(ops);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,6 +308,117 @@ static void reset(void)
 	node_close(&nvme);
 }
 
+/* ---- killed while a reset runs ---- */
+
+static atomic_bool resets;
+
+static void *reset_thread(void *arg)
+{
+	CHECK(reset_now(arg));
+	atomic_store(&resets, false);
+	return NULL;
+}
+
+static char state_of(pid_t pid)
+{
+	char path[64], text[512], *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	REQUIRE_OK(os_read(path, text, sizeof(text)));
+	REQUIRE((end = strrchr(text, ')')));
+	return end[2];
+}
+
+/* Reach the device, in one way, until killed; say so, once. */
+static void touch_for_ever(const struct node *nvme, const char *way, int ready)
+{
+	const off_t bar = node_region(nvme, 0).offset;
+	const off_t config = node_region(nvme, UDRV_REGION_CONFIG).offset;
+	struct udrv_prog_op op = { .op = UDRV_PROG_READ, .width = 4 };
+	struct udrv_ioc_prog_run run = NODE_ARG(run);
+	volatile uint32_t *page;
+	uint32_t value;
+	int ends[2];
+
+	REQUIRE_OK(pipe(ends));
+	run.count = 1;
+	run.ops = (uintptr_t)&op;
+	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, nvme->fd, bar);
+	REQUIRE(page != MAP_FAILED);
+	for (;;) {
+		if (!strcmp(way, "load"))
+			(void)*page;
+		else if (!strcmp(way, "pread"))
+			REQUIRE_EQ(pread(nvme->fd, &value, 4, bar), 4);
+		else if (!strcmp(way, "config space"))
+			REQUIRE_EQ(pread(nvme->fd, &value, 4, config), 4);
+		else if (!strcmp(way, "register program"))
+			REQUIRE_OK(ioctl(nvme->fd, UDRV_IOC_PROG_RUN, &run));
+		else if (!strcmp(way, "mmap"))
+			REQUIRE_OK(munmap(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, nvme->fd, bar),
+					  PAGE));
+		else
+			REQUIRE(write(ends[1], (void *)page, 4) == 4 &&
+				read(ends[0], &value, 4) == 4);
+		if (ready >= 0)
+			REQUIRE_EQ(write(ready, "", 1), 1);
+		ready = -1;
+	}
+}
+
+/* Did a process that waited for the end of a reset die before that? */
+static bool dies_during_reset(struct node *nvme, const char *way)
+{
+	struct os_thread thread;
+	bool blocked, died;
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	REQUIRE_OK(pipe(ready));
+	child = fork();
+	if (!child)
+		touch_for_ever(nvme, way, ready[1]);
+	REQUIRE(child > 0);
+	close(ready[1]);
+	REQUIRE_EQ(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	atomic_store(&resets, true);
+	os_thread_start(&thread, reset_thread, nvme);
+	blocked = OS_WAIT_FOR(state_of(child) == 'D' || !atomic_load(&resets), 10000) &&
+		  atomic_load(&resets);
+	CHECK_OK(kill(child, SIGKILL));
+	CHECK_EQ(os_wait_child(child), SIGKILL);
+	died = atomic_load(&resets);
+	os_thread_join(&thread);
+	return blocked && died;
+}
+
+/*
+ * A reset can take a minute. Whoever waits for its end can be killed before. One of nvme takes a tenth of
+ * a second: now and then a busy machine needs longer to kill, so several are tried.
+ */
+static void killed_during_reset(void)
+{
+	static const char *const ways[] = {
+		"load", "pread", "config space", "register program", "mmap",
+		"system call that reads a register",
+	};
+	enum { TRIES = 30, WANTED = 3 };
+	struct node nvme;
+
+	node_open(&nvme, "nvme");
+	for (unsigned int i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		unsigned int died = 0;
+
+		tap_step("%s", ways[i]);
+		for (int n = 0; n < TRIES && died < WANTED; n++)
+			died += dies_during_reset(&nvme, ways[i]);
+		CHECK_EQ(died, WANTED);
+	}
+	node_close(&nvme);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -317,6 +429,7 @@ int main(int argc, char **argv)
 		TAP_TEST(module_in_use),
 		TAP_TEST(reset_refused),
 		TAP_TEST(reset),
+		TAP_TEST_LONG(killed_during_reset, 120),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
