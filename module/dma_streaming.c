@@ -224,14 +224,14 @@ static void mapping_list(struct udrv_mapping *mapping, struct udrv_dma_segment *
 }
 
 /*
- * Would the DMA API find memory that the device's mask does not reach, and no bounce buffer that it
- * reaches either? It would say so with a warning in the log; the user is told by an error instead.
+ * Would the DMA API find memory that the device or its bus does not reach, and no bounce buffer that
+ * they reach either? It would say so with a warning in the log; the user is told by an error instead.
  */
 static bool mapping_out_of_reach(struct device *dev, struct udrv_mapping *mapping)
 {
 	phys_addr_t bounce_last = udrv_swiotlb_last(dev);
 	bool reached = !is_swiotlb_force_bounce(dev);
-	u64 mask = dma_get_mask(dev);
+	u64 mask = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 	struct iommu_domain *domain;
 	struct scatterlist *sg;
 	unsigned int i;
