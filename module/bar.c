@@ -72,7 +72,7 @@ static bool bar_own_page(struct udrv_device *udev, unsigned int index)
 	tail->name = "udrv";
 	tail->start = bar->start + bar->length;
 	tail->end = bar->start + PAGE_SIZE - 1;
-	tail->flags = udev->pdev->resource[index].flags;
+	tail->flags = udev->pdev->resource[index].flags | IORESOURCE_BUSY;
 	if (!udev->pdev->resource[index].parent ||
 	    request_resource(udev->pdev->resource[index].parent, tail)) {
 		kfree(tail);
