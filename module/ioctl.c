@@ -11,6 +11,16 @@
 
 #include "udrv.h"
 
+/* Room for any call's struct, aligned. */
+union ioctl_arg {
+	u32 size; /* the first field of all of them */
+	struct udrv_ioc_device_info device_info;
+	struct udrv_ioc_region_info region_info;
+	struct udrv_ioc_irq_info irq_info;
+	struct udrv_ioc_dma_alloc dma_alloc;
+	struct udrv_ioc_dma_map dma_map;
+};
+
 struct ioctl_call {
 	unsigned int cmd;
 	u32 min_size; /* of the call's first version */
@@ -23,9 +33,12 @@ struct ioctl_call {
 
 static int ioctl_device_info(struct udrv_client *client, void *arg);
 
-#define CALL(command, type, last, ...)                                                   \
-	[_IOC_NR(command)] = { .cmd = (command), .min_size = offsetofend(struct type, last), \
-			       .size = sizeof(struct type), __VA_ARGS__ }
+#define CALL(command, type, last, ...)                                                            \
+	[_IOC_NR(command)] = { .cmd = (command), .min_size = offsetofend(struct type, last),      \
+			       .size = sizeof(struct type) +                                      \
+				       BUILD_BUG_ON_ZERO(sizeof(struct type) >                    \
+							 sizeof(union ioctl_arg)),                \
+			       __VA_ARGS__ }
 
 static const struct ioctl_call ioctl_calls[] = {
 	CALL(UDRV_IOC_DEVICE_INFO, udrv_ioc_device_info, reserved,
@@ -64,16 +77,6 @@ static const struct ioctl_call ioctl_calls[] = {
 	     .handler = udrv_dma_unmap),
 	CALL(UDRV_IOC_DMA_SYNC, udrv_ioc_dma_sync, length,
 	     .handler = udrv_dma_sync),
-};
-
-/* Room for any call's struct, aligned. */
-union ioctl_arg {
-	u32 size; /* the first field of all of them */
-	struct udrv_ioc_device_info device_info;
-	struct udrv_ioc_region_info region_info;
-	struct udrv_ioc_irq_info irq_info;
-	struct udrv_ioc_dma_alloc dma_alloc;
-	struct udrv_ioc_dma_map dma_map;
 };
 
 static int ioctl_device_info(struct udrv_client *client, void *arg)
