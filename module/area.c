@@ -202,8 +202,9 @@ void udrv_area_init(struct udrv_area *area, struct udrv_client *client, u64 offs
  * udrv_area_revoke_all() - take all of a client's mappings away, for good
  * @client: whose
  *
- * When it returns no process reaches the device or its buffers; what is touched later reads
- * all-ones.
+ * When it returns no process reaches the device or its buffers; what is touched later is a page of
+ * the client's own that was filled with ones. It can be written, so that a write that comes late is
+ * no SIGSEGV; who writes finds that, instead of ones.
  *
  * Context: process, client->lock held. Waits for no process.
  */
