@@ -276,7 +276,7 @@ static uint64_t sane(struct making *m, unsigned int kind)
 	case MAPPING:
 		return m->handle = handle_pick(kind == MAPPING, true);
 	case USER_ADDR:
-		return (uintptr_t)memory_for_dma(rng, &m->user_length);
+		return (uintptr_t)memory_for_dma(rng, &m->user_length, &m->fresh);
 	case USER_LENGTH:
 		return m->user_length;
 	case SEGMENTS:
@@ -323,9 +323,11 @@ static uint64_t insane(struct making *m, unsigned int kind)
 		return (uintptr_t)bad_pointer(rng, OUT_BYTES);
 	case USER_ADDR:
 		sane(m, kind); /* for the length */
+		m->fresh = false;
 		return one_in(rng, 2) ? (uintptr_t)bad_pointer(rng, m->user_length)
 				      : odd_number(rng);
 	case USER_LENGTH:
+		m->fresh = false;
 		/* A huge one costs as much memory as a list of its pages; not often. */
 		return one_in(rng, 8) ? odd_number(rng) : odd_number(rng) % (4U << 20);
 	case ALLOC_LENGTH:

@@ -64,7 +64,8 @@ struct shared {
 	_Atomic bool stop;
 	bool inject; /* the kernel has fault injection */
 	_Atomic uint64_t injected;
-	pthread_mutex_t device_lock;	       /* robust: see device.c */
+	bool dma_debug;		     /* memory that a device writes may be mapped once only */
+	pthread_mutex_t device_lock; /* robust: see device.c */
 	_Atomic uint8_t reached[MODULE_BYTES]; /* bytes of the module's text at which code ran */
 };
 extern struct shared *shared;
@@ -153,7 +154,8 @@ void memory_drop(void);			/* all mappings of the node */
 void thread_init(struct thread *thread);
 /* What was allocated and mapped, for sane arguments. */
 uint64_t memory_buffer_offset(struct rng *rng, uint64_t *length);
-void *memory_for_dma(struct rng *rng, uint64_t *length);
+/* @fresh: nothing of it was given out before, nor is it the same memory as something else. */
+void *memory_for_dma(struct rng *rng, uint64_t *length, bool *fresh);
 /* Pointers that are bad in all the ways there are; writable ones lead nowhere harmful. */
 void *bad_pointer(struct rng *rng, size_t bytes);
 void *read_only_pointer(struct rng *rng);

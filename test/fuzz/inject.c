@@ -28,6 +28,11 @@ static bool is(const char *path, const char *wanted)
 	return !os_read(path, text, sizeof(text)) && !strcmp(text, wanted);
 }
 
+bool inject_dma_debug(void)
+{
+	return is(DEBUGFS "dma-api/disabled", "N");
+}
+
 bool inject_init(bool *all)
 {
 	static const char *const settings[][2] = {
@@ -43,7 +48,7 @@ bool inject_init(bool *all)
 
 	if (access("/proc/thread-self/fail-nth", F_OK) || access(DEBUGFS "failslab", F_OK))
 		return false;
-	*all = !is(DEBUGFS "dma-api/disabled", "N");
+	*all = !inject_dma_debug();
 	if (!*all && !is("/sys/kernel/slab/kmalloc-64/failslab", "1")) {
 		tap_note("no faults: boot with slub_debug=A,kmalloc-* or dma_debug=off");
 		return false;

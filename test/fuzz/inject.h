@@ -12,6 +12,8 @@
  * where the DMA API's debugging is off, and what it needs fails, too (see inject.c).
  */
 bool inject_init(bool *all);
+/* Does the DMA API look for mistakes of its users? */
+bool inject_dma_debug(void);
 /* This thread's switch. */
 int inject_open(void);
 /* The @n-th attempt from here on fails, in this thread; 0: none. */

@@ -298,6 +298,7 @@ static void fuzz_device(unsigned int index)
 	init_lock();
 	cover_init();
 	shared->inject = inject_init(&all_fail);
+	shared->dma_debug = inject_dma_debug();
 	node_bind(&node);
 	REQUIRE(check_idle(&node));
 	end = os_now_ns() + seconds_each() * 1000000000ULL;

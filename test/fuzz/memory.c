@@ -210,15 +210,26 @@ void *user_pointer(size_t bytes, bool *whole)
 	return *whole ? self->out : bad_pointer(&self->rng, bytes);
 }
 
-void *memory_for_dma(struct rng *rng, uint64_t *length)
-{
-	uint32_t slot = below(rng, SLOTS), offset = below(rng, SLOT_BYTES),
-		 most = SLOT_BYTES - offset;
+/* By slot: how much was given out as fresh, from its start on; SLOT_BYTES: nothing of it is. */
+static _Atomic uint64_t given[SLOTS];
 
-	if (one_in(rng, 2))
-		offset &= ~(PAGE - 1);
-	if (!one_in(rng, 8) && most > 16 * PAGE)
-		most = 16 * PAGE;
+void *memory_for_dma(struct rng *rng, uint64_t *length, bool *fresh)
+{
+	uint32_t slot = below(rng, SLOTS), offset = below(rng, SLOT_BYTES), most;
+
+	*fresh = one_in(rng, 2);
+	if (*fresh) {
+		most = one_in(rng, 4) ? 16 * PAGE : 2 * PAGE;
+		offset = atomic_fetch_add(&given[slot], most);
+		*fresh = offset <= SLOT_BYTES - most;
+		offset %= SLOT_BYTES - 16 * PAGE;
+	} else {
+		most = SLOT_BYTES - offset;
+		if (one_in(rng, 2))
+			offset &= ~(PAGE - 1);
+		if (!one_in(rng, 8) && most > 16 * PAGE)
+			most = 16 * PAGE;
+	}
 	*length = 1 + below(rng, most);
 	return memory + slot * SLOT_BYTES + offset;
 }
@@ -459,6 +470,7 @@ static long memory_run(const struct op *op)
 	case 3:
 		flags = MAP_SHARED;
 		fd = memfd;
+		atomic_store(&given[(slot - memory) / SLOT_BYTES], SLOT_BYTES);
 		prot = one_in(rng, 2) ? PROT_READ : prot;
 		break;
 	case 4:
