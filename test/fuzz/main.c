@@ -32,7 +32,7 @@
 
 #define TICK_MS 20
 #define WAIT_NS 20000000ULL /* then a waiting call is sent a signal */
-#define HANG_NS 30000000000ULL
+#define HANG_NS 60000000000ULL
 #define SEGMENTS_MAX 4
 #define CORPUS_MAX 128
 
@@ -151,7 +151,7 @@ static int watch(pid_t pid)
 	close(pidfd);
 	REQUIRE_EQ(waitpid(pid, &status, 0), pid);
 	/* Its children end by themselves; they may hold the node for that long. */
-	alarm(60);
+	alarm(120);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
 	alarm(0);
