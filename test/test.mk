@@ -4,7 +4,7 @@
 
 LAB := test/qemu
 
-.PHONY: check fuzz shell bench demo lab lab-deps
+.PHONY: check fuzz torture shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -16,6 +16,10 @@ check: lab-deps
 # Every call at random, on the debug kernel, 10 minutes; FUZZ="--seconds 3600 --seed 7": see test/fuzz/run --help.
 fuzz: lab-deps
 	@test/fuzz/run $(FUZZ)
+
+# The worst, many times over, in minutes: `make torture TORTURE="--lives 20 --mode none"` for less, see test/torture --help.
+torture: lab-deps
+	@test/torture $(TORTURE)
 
 # A root shell on KERNEL (6.1) with the module loaded and devices to play with: `make shell KERNEL=7.3 VM="--iommu lazy"`.
 KERNEL ?= 6.1
