@@ -567,9 +567,11 @@ struct udrv_dma_segment {
  * @reserved:	in: 0
  *
  * The pages are pinned, and charged to RLIMIT_MEMLOCK (see DMA_ALLOC), until DMA_UNMAP. The
- * segments cover the memory in order. With an IOMMU the list is usually one entry; a list of one entry for each page
- * is always long enough; each keeps the memory's offset in its page. Between map and unmap the memory is the device's: use DMA_SYNC before the
- * CPU looks, and before the device looks again.
+ * segments cover the memory in order. With an IOMMU the list is usually one entry; a list of one
+ * entry for each page is always long enough; each keeps the memory's offset in its page (before
+ * kernel 6.9 not where an IOMMU's bounce buffer serves, for devices on external ports). Between map
+ * and unmap the memory is the device's: use DMA_SYNC before the CPU looks, and before the device
+ * looks again.
  *
  * Errors: EFAULT the memory is not mapped (or not writable, for a device that writes), or it is not
  * ordinary memory (a BAR, a consistent buffer); ENOSPC the list is too short (nothing is mapped);
