@@ -228,16 +228,19 @@ static bool looked_into(unsigned int cmd)
 
 static long call_it(int fd, unsigned int cmd, void *arg, bool enable)
 {
-	long result;
+	long result = SKIPPED;
+	bool begun;
 
-	if (!enable)
-		return ioctl(fd, cmd, arg) < 0 ? -errno : 0;
 	/* Bus mastering goes on only while edu's engine is idle, and nobody starts it meanwhile. */
-	device_lock();
-	result = device_may_master(fd) ? ioctl(fd, cmd, arg) : SKIPPED;
-	if (result < 0 && result != SKIPPED)
-		result = -errno;
-	device_unlock();
+	if (enable)
+		device_lock();
+	if (!enable || device_may_master(fd)) {
+		begun = fault_begin();
+		result = ioctl(fd, cmd, arg) < 0 ? -errno : 0;
+		fault_end(begun);
+	}
+	if (enable)
+		device_unlock();
 	return result;
 }
 
@@ -331,9 +334,9 @@ static long contest_run(const struct op *op)
 	return ioctl(any_node(), cmd, contested) < 0 ? -errno : 0;
 }
 
-#define CALL(name_, weight_, cmd_)                                                               \
-	{                                                                                        \
-		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_, .may_fail = true \
+#define CALL(name_, weight_, cmd_)                                             \
+	{                                                                      \
+		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_ \
 	}
 
 const struct op call_ops[] = {

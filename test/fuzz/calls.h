@@ -57,7 +57,7 @@ struct making {
 	uint64_t user_length;
 	uint32_t handle;
 	unsigned int vector;
-	bool fresh; /* memory_for_dma() says so */
+	bool fresh;	    /* memory_for_dma() says so */
 	bool results_whole; /* what the call writes elsewhere goes to memory that is there */
 };
 

@@ -61,9 +61,11 @@ static long open_run(const struct op *op)
 {
 	struct rng *rng = &self->rng;
 	int flags = one_in(rng, 10) ? O_RDONLY : one_in(rng, 10) ? O_WRONLY : O_RDWR;
-	int fd = open(round_.node.path, flags | O_CLOEXEC | (one_in(rng, 2) ? O_NONBLOCK : 0)),
-	    error = errno;
+	bool begun = fault_begin();
+	int fd = open(round_.node.path, flags | O_CLOEXEC | (one_in(rng, 2) ? O_NONBLOCK : 0));
+	int error = errno;
 
+	fault_end(begun);
 	(void)op;
 	if (fd < 0) {
 		/* All descriptors are closed, and mappings keep it: let go of them, too. */
@@ -412,23 +414,19 @@ static long sysfs_run(const struct op *op)
 }
 
 const struct op file_ops[] = {
-	{ .name = "open", .weight = 10, .run = open_run, .may_fail = true },
+	{ .name = "open", .weight = 10, .run = open_run },
 	{ .name = "close", .weight = 4, .run = close_run },
 	{ .name = "dup", .weight = 4, .run = dup_run },
 	{ .name = "fork", .weight = 1, .run = fork_run },
-	{ .name = "read", .weight = 14, .run = read_run, .may_fail = true, .may_wait = true },
+	{ .name = "read", .weight = 14, .run = read_run, .may_wait = true },
 	{ .name = "preadv2", .weight = 8, .run = preadv2_run, .may_wait = true },
-	{ .name = "poll", .weight = 8, .run = poll_run, .may_fail = true },
-	{ .name = "epoll", .weight = 6, .run = epoll_run, .may_fail = true },
+	{ .name = "poll", .weight = 8, .run = poll_run },
+	{ .name = "epoll", .weight = 6, .run = epoll_run },
 	{ .name = "eventfd", .weight = 5, .run = eventfd_run },
-	{ .name = "fcntl", .weight = 6, .run = fcntl_run, .may_fail = true },
+	{ .name = "fcntl", .weight = 6, .run = fcntl_run },
 	{ .name = "splice", .weight = 1, .run = splice_run, .may_wait = true },
-	{ .name = "pread",
-	  .weight = 12,
-	  .run = pread_run,
-	  .may_fail = true,
-	  .may_wait = true }, /* at 0 */
-	{ .name = "pwrite", .weight = 12, .run = pwrite_run, .may_fail = true },
+	{ .name = "pread", .weight = 12, .run = pread_run, .may_wait = true }, /* at 0 */
+	{ .name = "pwrite", .weight = 12, .run = pwrite_run },
 	{ .name = "pwritev", .weight = 3, .run = pwritev_run },
 	{ .name = "config", .weight = 10, .run = config_run },
 	{ .name = "raise", .weight = 20, .run = raise_run },

@@ -128,9 +128,12 @@ struct op {
 	long (*run)(const struct op *op); /* 0 or more, or -errno; SKIPPED: nothing was called */
 	unsigned int cmd;		  /* ioctls */
 	bool may_wait;
-	bool may_fail; /* allocations and copies in it */
 };
 #define SKIPPED (-100000)
+
+/* Now and then something in the system call between these two fails; errno stays. */
+bool fault_begin(void);
+void fault_end(bool begun);
 
 /* calls.c: ioctls; files.c: what a descriptor can do else; memory.c: mappings; disturb.c: taking
  * the device away */

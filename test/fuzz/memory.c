@@ -98,7 +98,7 @@ static bool guarded_access(volatile void *address, unsigned int width, uint64_t 
 {
 	volatile uint64_t got = *value;
 
-	if (sigsetjmp(self->fault, 1)) {
+	if (sigsetjmp(self->fault, 0)) {
 		self->guarded = 0;
 		return false;
 	}
@@ -139,7 +139,7 @@ bool guarded_copy(void *where, const void *from, size_t bytes)
 	bool twin = (uint8_t *)where >= read_only && (uint8_t *)where < read_only + PAGE;
 	void *volatile to = twin ? (uint8_t *)where - read_only + read_only_alias : where;
 
-	if (sigsetjmp(self->fault, 1)) {
+	if (sigsetjmp(self->fault, 0)) {
 		self->guarded = 0;
 		return false;
 	}
@@ -281,6 +281,8 @@ static long mmap_run(const struct op *op)
 	const struct udrv_ioc_region_info *region = &round_.regions[below(rng, UDRV_REGION_CONFIG)];
 	int flags = one_in(rng, 20) ? MAP_PRIVATE : MAP_SHARED;
 	uint64_t offset, most, first = 0, length;
+	void *address;
+	bool begun;
 
 	(void)op;
 	for (int tries = 0; tries < 6 && !(region->region_flags & UDRV_REGION_MMAP); tries++)
@@ -321,8 +323,10 @@ static long mmap_run(const struct op *op)
 					: rng_next(rng) & ~(PAGE - 1);
 	}
 	flags |= one_in(rng, 6) ? MAP_POPULATE : one_in(rng, 12) ? MAP_LOCKED : 0;
-	return result_of(
-		fixed(some_start(rng, area), length, some_prot(rng), flags, any_node(), offset));
+	begun = fault_begin();
+	address = fixed(some_start(rng, area), length, some_prot(rng), flags, any_node(), offset);
+	fault_end(begun);
+	return result_of(address);
 }
 
 static long munmap_run(const struct op *op)
@@ -495,9 +499,9 @@ static long memory_run(const struct op *op)
 }
 
 const struct op memory_ops[] = {
-	{ .name = "mmap", .weight = 22, .run = mmap_run, .may_fail = true },
+	{ .name = "mmap", .weight = 22, .run = mmap_run },
 	{ .name = "munmap", .weight = 5, .run = munmap_run },
-	{ .name = "mremap", .weight = 6, .run = mremap_run, .may_fail = true },
+	{ .name = "mremap", .weight = 6, .run = mremap_run },
 	{ .name = "mprotect", .weight = 6, .run = mprotect_run },
 	{ .name = "madvise", .weight = 6, .run = madvise_run },
 	{ .name = "mlock...", .weight = 5, .run = misc_run },

@@ -109,21 +109,52 @@ static unsigned int pick_op(void)
 	return i;
 }
 
+/*
+ * Around one system call and nothing else: a signal whose frame cannot be copied would end us. So
+ * they wait, and calls that a signal has to wake are left alone.
+ */
+static void mask_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGIO);
+	sigaddset(&signals, SIGRTMIN);
+	pthread_sigmask(how, &signals, NULL);
+}
+
+bool fault_begin(void)
+{
+	if (self->fail_nth < 0 || !one_in(&self->rng, 5))
+		return false;
+	mask_signals(SIG_BLOCK);
+	inject_at(self->fail_nth, 1 + below(&self->rng, one_in(&self->rng, 4) ? 60 : 8));
+	return true;
+}
+
+void fault_end(bool begun)
+{
+	int error = errno;
+
+	if (!begun)
+		return;
+	if (inject_done(self->fail_nth))
+		atomic_fetch_add(&shared->injected, 1);
+	mask_signals(SIG_UNBLOCK);
+	errno = error;
+}
+
 static void do_op(unsigned int index)
 {
 	struct activity *activity = self->activity;
 	const struct op *op = op_at(index);
-	bool faulty = self->fail_nth >= 0 && op->may_fail && one_in(&self->rng, 6);
 	long result;
 
 	atomic_store(&activity->may_wait, op->may_wait);
 	atomic_store(&activity->since_ns, os_now_ns());
 	atomic_store(&activity->op, index + 1);
-	if (faulty)
-		inject_at(self->fail_nth, 1 + below(&self->rng, one_in(&self->rng, 4) ? 60 : 8));
 	result = op->run(op);
-	if (faulty && inject_done(self->fail_nth))
-		atomic_fetch_add(&shared->injected, 1);
 	atomic_store(&activity->op, 0);
 	atomic_fetch_add(&ops_done, 1);
 	cover_collect(self);
@@ -208,6 +239,7 @@ static void on_signal(int number)
 
 static void handle_signals(void)
 {
+	/* Not masked while it is handled: whoever jumps out of it needs to restore nothing. */
 	struct sigaction fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	struct sigaction other = { .sa_handler = on_signal };
 
