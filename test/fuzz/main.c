@@ -35,6 +35,7 @@
 #define HANG_NS 60000000000ULL
 #define SEGMENTS_MAX 4
 #define CORPUS_MAX 128
+#define OFTEN 300 /* calls of a kind, of which some should succeed */
 
 struct shared *shared;
 
@@ -325,16 +326,24 @@ static void fuzz_device(unsigned int index)
 
 /* ---- the report ---- */
 
-static void print_results(unsigned int index)
+static uint64_t made(unsigned int index)
 {
 	uint64_t total = 0;
+
+	for (unsigned int e = 0; e < ERRNOS; e++)
+		total += atomic_load(&shared->results[index][e]);
+	return total;
+}
+
+static void print_results(unsigned int index)
+{
+	uint64_t total = made(index);
 	char text[400];
 	int length = 0;
 
 	for (unsigned int e = 0; e < ERRNOS; e++) {
 		uint64_t count = atomic_load(&shared->results[index][e]);
 
-		total += count;
 		if (count && length < 320)
 			length += snprintf(text + length, sizeof(text) - length, " %s %llu",
 					   e ? strerrorname_np(e) ?: "?" : "ok",
@@ -348,14 +357,11 @@ static void print_results(unsigned int index)
 static void reach(void)
 {
 	uint64_t total = 0, good = 0;
-	struct node node;
-	bool whole = seconds >= 45 && find(&node, &devices_[0]) && find(&node, &devices_[4]);
 
 	tap_step("calls were made, and many of them succeeded");
 	for (unsigned int i = 0; i < op_total(); i++) {
 		print_results(i);
-		for (unsigned int e = 0; e < ERRNOS; e++)
-			total += atomic_load(&shared->results[i][e]);
+		total += made(i);
 		good += atomic_load(&shared->results[i][0]);
 	}
 	tap_note("%llu calls, %llu succeeded; %llu accesses to mapped memory, %llu met nothing",
@@ -371,11 +377,10 @@ static void reach(void)
 	CHECK_GT(good * 4, total);
 	cover_init();
 	cover_report();
-	if (!whole)
-		return;
-	tap_step("each call succeeded at least once");
+	tap_step("each call that was made often succeeded at times");
 	for (unsigned int i = 0; i < call_op_count; i++)
-		if (!CHECK_GT(atomic_load(&shared->results[i][0]), 0))
+		if (op_at(i)->cmd && made(i) >= OFTEN &&
+		    !CHECK_GT(atomic_load(&shared->results[i][0]), 0))
 			tap_note("%s never did", op_at(i)->name);
 }
 

@@ -52,6 +52,8 @@ void memory_init(void)
 	start += DEVICE_BYTES + OUT_BYTES;
 	memory = (uint8_t *)(((uintptr_t)start + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1));
 	start = memory + SLOTS * SLOT_BYTES + OUT_BYTES;
+	REQUIRE(fixed(memory, SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == memory);
 	scratch = start;
 	scratch_end = scratch + OUT_BYTES + PAGE;
 	read_only = scratch_end + OUT_BYTES;
