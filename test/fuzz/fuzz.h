@@ -94,7 +94,9 @@ struct thread {
 	uint8_t *arg, *arg_end;
 	uint8_t *out;		  /* OUT_BYTES for results */
 	struct udrv_prog_op *ops; /* UDRV_PROG_MAX_OPS */
-	int fail_nth;		  /* -1: none */
+	int fail_nth; /* -1: none */
+	volatile sig_atomic_t armed; /* a fault is ordered */
+	bool hit; /* the last call had it */
 	int kcov;
 	uint64_t *cover;
 };

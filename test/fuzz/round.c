@@ -126,9 +126,11 @@ static void mask_signals(int how)
 
 bool fault_begin(void)
 {
+	self->hit = false;
 	if (self->fail_nth < 0 || !one_in(&self->rng, 5))
 		return false;
 	mask_signals(SIG_BLOCK);
+	self->armed = 1;
 	inject_at(self->fail_nth, 1 + below(&self->rng, one_in(&self->rng, 4) ? 60 : 8));
 	return true;
 }
@@ -139,7 +141,9 @@ void fault_end(bool begun)
 
 	if (!begun)
 		return;
-	if (inject_done(self->fail_nth))
+	self->hit = inject_done(self->fail_nth);
+	self->armed = 0;
+	if (self->hit)
 		atomic_fetch_add(&shared->injected, 1);
 	mask_signals(SIG_UNBLOCK);
 	errno = error;
@@ -221,12 +225,17 @@ static void *disturber(void *arg)
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-	(void)info;
 	(void)context;
 	if (self && self->guarded) {
 		self->signal = number;
 		siglongjmp(self->fault, 1);
 	}
+	/*
+	 * The fault hit what the kernel writes to each thread when it goes on (rseq), in a page
+	 * that was to be copied after a fork: it will be written next time.
+	 */
+	if (self && self->armed && info->si_code == SI_KERNEL)
+		return;
 	/* Not an access that may fail: the fuzzer is wrong, or the kernel has written where it must
 	 * not. */
 	signal(number, SIG_DFL);
