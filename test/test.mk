@@ -4,7 +4,8 @@
 
 LAB := test/qemu
 
-.PHONY: check fuzz torture shell bench demo lab lab-deps
+.PHONY: check fuzz torture coverage shell bench demo lab lab-deps
+.PHONY: check fuzz coverage shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -20,6 +21,9 @@ fuzz: lab-deps
 # The worst, many times over, in minutes: `make torture TORTURE="--lives 20 --mode none"` for less, see test/torture --help.
 torture: lab-deps
 	@test/torture $(TORTURE)
+# Lines of module/ that tests and fuzzer execute, on the debug kernel; COVERAGE="--only node": see test/coverage/run --help.
+coverage: lab-deps
+	@test/coverage/run $(COVERAGE)
 
 # A root shell on KERNEL (6.1) with the module loaded and devices to play with: `make shell KERNEL=7.3 VM="--iommu lazy"`.
 KERNEL ?= 6.1

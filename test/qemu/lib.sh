@@ -45,7 +45,7 @@ need_root() {
 	[ "$(id -u)" = 0 ] && return
 	command -v sudo >/dev/null || die "must be root (chroot, mounts), and there is no sudo"
 	mkdir -p "$UDRV_CACHE"  # the caller's: test/run keeps its logs there
-	exec sudo UDRV_CACHE="$UDRV_CACHE" TMPDIR="${TMPDIR:-/tmp}" "$0" "$@"
+	exec sudo UDRV_CACHE="$UDRV_CACHE" UDRV_GCOV="${UDRV_GCOV-}" TMPDIR="${TMPDIR:-/tmp}" "$0" "$@"
 }
 
 # cache_entry KIND/NAME: take the lock of this entry for the rest of the (sub)shell. Returns 1 if the entry is there.
