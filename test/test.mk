@@ -5,7 +5,6 @@
 LAB := test/qemu
 
 .PHONY: check fuzz torture coverage shell bench demo lab lab-deps
-.PHONY: check fuzz coverage shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -21,6 +20,7 @@ fuzz: lab-deps
 # The worst, many times over, in minutes: `make torture TORTURE="--lives 20 --mode none"` for less, see test/torture --help.
 torture: lab-deps
 	@test/torture $(TORTURE)
+
 # Lines of module/ that tests and fuzzer execute, on the debug kernel; COVERAGE="--only node": see test/coverage/run --help.
 coverage: lab-deps
 	@test/coverage/run $(COVERAGE)
