@@ -265,7 +265,7 @@ struct udrv_irq_record {
  *
  * Errors: EINVAL MSI or MSI-X while bus mastering is off, or more vectors than the device has;
  * EOPNOTSUPP the device has no such kind; ENOSPC the kernel has fewer vectors free; EBUSY the line
- * cannot be had exclusively.
+ * cannot be had exclusively; EPERM UDRV_IRQ_SETUP_NO_DISINTX of a confined driver, where the bit works.
  * State: open; MSI and MSI-X: mastering.
  */
 struct udrv_ioc_irq_setup {
