@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+/*
+ * irq_race_test.c - the INTx disable bit against everything else that happens at the same time
+ *
+ * The handler sets the bit in PCI_COMMAND; waiting, IRQ_UNMASK and IRQ_SETUP clear it; BUS_MASTER and a
+ * reset rewrite the same register, and the end of a driver must have the last word. Threads do all of
+ * that at once while the device keeps asserting its line. What goes wrong shows in two ways: an
+ * interrupt that nobody masks (the kernel says "nobody cared", the lab fails the run), and one that
+ * stays masked for good (a wait that does not end). The hard part is that no count can be expected
+ * meanwhile: each round ends with one interrupt in peace, which must be counted once.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "node.h"
+#include "os.h"
+#include "tap.h"
+
+#define DISINTX (1U << 10)
+#define WAIT_MS 20000
+
+static struct node edu;
+static bool stop;
+static unsigned long raised;
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stop, __ATOMIC_SEQ_CST);
+}
+
+static void stop_and_join(struct os_thread *threads, unsigned int count)
+{
+	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+	while (count--)
+		os_thread_join(&threads[count]);
+	__atomic_store_n(&stop, false, __ATOMIC_SEQ_CST);
+}
+
+static bool masked_at_the_device(const struct node *node)
+{
+	return node_config(node, 4, 2) & DISINTX;
+}
+
+/* The line is asserted and released, over and over; a revoked mapping takes the writes as well. */
+static void *raise_and_ack(void *arg)
+{
+	(void)arg;
+	while (!stopped()) {
+		edu_raise(&edu, 1);
+		edu_ack(&edu);
+		__atomic_add_fetch(&raised, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static void *unmask_and_mask(void *arg)
+{
+	const struct node *node = arg;
+
+	while (!stopped())
+		if (node_irq_unmask(node, 0, 1) || node_irq_mask(node, 0, 1)) {
+			CHECK(errno == ENODEV || errno == EINVAL); /* gone; nothing is set up */
+			if (errno == ENODEV)
+				break;
+		}
+	return NULL;
+}
+
+/* Arms by waiting, and takes what came. */
+static void *poll_and_read(void *arg)
+{
+	const struct node *node = arg;
+	struct pollfd wait = { .fd = node->fd, .events = POLLIN };
+	struct udrv_irq_record record;
+
+	while (!stopped() && poll(&wait, 1, 1) >= 0 && !(wait.revents & POLLHUP))
+		if (wait.revents & POLLIN &&
+		    preadv2(node->fd, &(struct iovec){ &record, sizeof(record) }, 1, 0,
+			    RWF_NOWAIT) < 0)
+			CHECK(errno == EAGAIN || errno == ENODEV);
+	return NULL;
+}
+
+/* All is still; one interrupt is one interrupt. */
+static void check_one(void)
+{
+	struct pollfd wait = { .fd = edu.fd, .events = POLLIN };
+	struct udrv_irq_record record;
+
+	edu_ack(&edu);
+	REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+	CHECK_EQ(poll(&wait, 1, 0), 0);
+	CHECK(!masked_at_the_device(&edu));
+	edu_raise(&edu, 1);
+	REQUIRE_EQ(poll(&wait, 1, WAIT_MS), 1);
+	REQUIRE_EQ(read(edu.fd, &record, sizeof(record)), sizeof(record));
+	CHECK_EQ(record.count, 1);
+	CHECK(masked_at_the_device(&edu));
+	edu_ack(&edu);
+	CHECK_OK(node_irq_unmask(&edu, 0, 1));
+	CHECK(!masked_at_the_device(&edu));
+	CHECK_OK(node_irq_mask(&edu, 0, 1));
+	CHECK(masked_at_the_device(&edu));
+}
+
+static void intx_masked_and_unmasked(void)
+{
+	struct os_thread threads[3];
+	unsigned long before;
+
+	node_open_mapped(&edu, "edu");
+	REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+	tap_step("masked and unmasked while the device interrupts and threads wait");
+	os_thread_start(&threads[0], raise_and_ack, NULL);
+	os_thread_start(&threads[1], unmask_and_mask, &edu);
+	os_thread_start(&threads[2], poll_and_read, &edu);
+	before = node_irq_info(&edu, 0).total;
+	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total > before + 3000, WAIT_MS));
+	stop_and_join(threads, 3);
+	check_one();
+	tap_step("set up and taken down meanwhile");
+	os_thread_start(&threads[0], raise_and_ack, NULL);
+	os_thread_start(&threads[1], unmask_and_mask, &edu);
+	os_thread_start(&threads[2], poll_and_read, &edu);
+	for (int i = 0; i < 300; i++) {
+		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
+	}
+	stop_and_join(threads, 3);
+	check_one();
+	node_close(&edu);
+}
+
+static void *bus_master_on_and_off(void *arg)
+{
+	unsigned long *times = arg;
+
+	while (!stopped()) {
+		CHECK_OK(node_bus_master(&edu, true));
+		CHECK_OK(node_bus_master(&edu, false));
+		__atomic_add_fetch(times, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* Each interrupt is waited for: one whose mask bit was overwritten never comes, or never ends. */
+static void intx_beside_bus_master(void)
+{
+	struct pollfd wait;
+	struct udrv_irq_record record;
+	struct os_thread thread;
+	unsigned long times = 0;
+
+	node_open_mapped(&edu, "edu");
+	REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+	wait = (struct pollfd){ .fd = edu.fd, .events = POLLIN };
+	tap_step("interrupts one by one while PCI_COMMAND is rewritten");
+	os_thread_start(&thread, bus_master_on_and_off, &times);
+	for (int i = 0; i < 20000 || __atomic_load_n(&times, __ATOMIC_SEQ_CST) < 2000; i++) {
+		CHECK_EQ(poll(&wait, 1, 0), 0);
+		edu_raise(&edu, 1);
+		REQUIRE_EQ(poll(&wait, 1, WAIT_MS), 1);
+		REQUIRE_EQ(read(edu.fd, &record, sizeof(record)), sizeof(record));
+		edu_ack(&edu);
+	}
+	stop_and_join(&thread, 1);
+	check_one();
+	CHECK_OK(node_bus_master(&edu, true));
+	CHECK_EQ(node_master(&edu), 1);
+	node_close(&edu);
+}
+
+static void intx_taken_away(void)
+{
+	struct os_thread threads[3];
+	char path[128];
+
+	for (int i = 0; i < 30; i++) {
+		unsigned long before = __atomic_load_n(&raised, __ATOMIC_SEQ_CST);
+
+		tap_step("%s at work, round %d", i % 3 ? "revoked" : "unbound", i);
+		node_open_mapped(&edu, "edu");
+		REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+		os_thread_start(&threads[0], raise_and_ack, NULL);
+		os_thread_start(&threads[1], unmask_and_mask, &edu);
+		os_thread_start(&threads[2], poll_and_read, &edu);
+		REQUIRE(OS_WAIT_FOR(raised > before + 100 && node_irq_info(&edu, 0).total > 10,
+				    WAIT_MS));
+		snprintf(path, sizeof(path), "/sys/class/udrv/%s/revoke", edu.name);
+		if (i % 3)
+			CHECK_OK(os_write(path, "1"));
+		else
+			node_unbind(&edu);
+		CHECK(masked_at_the_device(&edu));
+		CHECK_EQ(os_interrupts("udrv-00:02.0", NULL, 0), 0);
+		os_thread_join(&threads[2]); /* it hears of the end by POLLHUP, the second one by ENODEV */
+		os_thread_join(&threads[1]);
+		stop_and_join(threads, 1);
+		if (i % 3 == 0)
+			node_bind(&edu);
+		node_close(&edu);
+		node_open_mapped(&edu, "edu");
+		check_one();
+		node_close(&edu);
+	}
+}
+
+/* Of the lab's devices only nvme has a reset; it interrupts nobody here, but its bit is seen. */
+static void intx_beside_reset(void)
+{
+	struct udrv_ioc_device_reset reset = NODE_ARG(reset);
+	struct os_thread threads[2];
+	struct node nvme;
+
+	node_open_mapped(&nvme, "nvme");
+	REQUIRE_EQ(node_irq_setup(&nvme, UDRV_IRQ_INTX, 1), 1);
+	os_thread_start(&threads[0], unmask_and_mask, &nvme);
+	os_thread_start(&threads[1], poll_and_read, &nvme);
+	for (int i = 0; i < 10; i++) {
+		tap_step("reset %d while threads mask, unmask and wait", i);
+		CHECK(OS_WAIT_FOR(!ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset), WAIT_MS));
+	}
+	stop_and_join(threads, 2);
+	tap_step("the device does as it is told");
+	CHECK_OK(node_irq_unmask(&nvme, 0, 1));
+	CHECK(!masked_at_the_device(&nvme));
+	CHECK_OK(node_irq_mask(&nvme, 0, 1));
+	CHECK(masked_at_the_device(&nvme));
+	CHECK_OK(ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset));
+	CHECK(masked_at_the_device(&nvme));
+	node_close(&nvme);
+}
+
+/* Two devices on one line (slots modulo 4), both armed: each counts its own interrupts only. */
+static void another_on_the_line(void)
+{
+	struct udrv_irq_record record;
+	struct node other;
+	struct pollfd wait, other_wait;
+
+	node_open_mapped(&edu, "edu28");
+	node_open(&other, "nvme");
+	REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
+	REQUIRE_EQ(node_irq_setup(&other, UDRV_IRQ_INTX, 1), 1);
+	REQUIRE_EQ(node_irq_info(&edu, 0).linux_irq, node_irq_info(&other, 0).linux_irq);
+	wait = (struct pollfd){ .fd = edu.fd, .events = POLLIN };
+	other_wait = (struct pollfd){ .fd = other.fd, .events = POLLIN };
+	tap_step("the neighbour's interrupts are not counted");
+	for (int i = 0; i < 1000; i++) {
+		REQUIRE_EQ(poll(&other_wait, 1, 0), 0);
+		REQUIRE_EQ(poll(&wait, 1, 0), 0);
+		edu_raise(&edu, 1);
+		REQUIRE_EQ(poll(&wait, 1, WAIT_MS), 1);
+		REQUIRE_EQ(read(edu.fd, &record, sizeof(record)), sizeof(record));
+		CHECK_EQ(record.count, 1);
+		edu_ack(&edu);
+	}
+	CHECK_EQ(node_irq_info(&other, 0).total, 0);
+	CHECK_EQ(node_irq_info(&edu, 0).total, 1000);
+	node_close(&other);
+	node_close(&edu);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_test tests[] = {
+		TAP_TEST_LONG(intx_masked_and_unmasked, 120),
+		TAP_TEST_LONG(intx_beside_bus_master, 120),
+		TAP_TEST_LONG(intx_taken_away, 120),
+		TAP_TEST(intx_beside_reset),
+		TAP_TEST(another_on_the_line),
+	};
+
+	return TAP_MAIN(argc, argv, tests, node_check_idle);
+}
