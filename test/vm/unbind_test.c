@@ -419,6 +419,126 @@ static void killed_during_reset(void)
 	node_close(&nvme);
 }
 
+/* ---- registers while a reset runs, by two ways ---- */
+
+#define NVME_CAP 0x00 /* capabilities: constant, and neither 0 nor all-ones */
+
+struct access {
+	struct node *node;
+	uint64_t offset;
+	uint32_t value; /* what must be read */
+	unsigned long reads; /* done so far */
+	bool wrong;
+};
+
+static void did_read(struct access *access, uint32_t value)
+{
+	if (value == access->value)
+		__atomic_add_fetch(&access->reads, 1, __ATOMIC_SEQ_CST);
+	else if (!access->wrong)
+		access->wrong = !CHECK_EQ(value, access->value); /* one is enough */
+}
+
+static void *read_by_call(void *arg)
+{
+	struct access *access = arg;
+	uint32_t value = 0;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+		CHECK_EQ(pread(access->node->fd, &value, 4, access->offset), 4);
+		did_read(access, value);
+	}
+	return NULL;
+}
+
+static void *read_by_mapping(void *arg)
+{
+	struct access *access = arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+		did_read(access, node_read32(access->node, NVME_CAP));
+	return NULL;
+}
+
+/* A device that is being reset decodes no address: who asks it then would read what nobody answered. */
+static void registers_wait_for_a_reset(void)
+{
+	struct access by_call, by_mapping;
+	struct os_thread threads[2];
+	struct node nvme;
+
+	node_open_mapped(&nvme, "nvme");
+	by_call = by_mapping = (struct access){
+		.node = &nvme,
+		.offset = node_region(&nvme, 0).offset + NVME_CAP,
+		.value = node_read32(&nvme, NVME_CAP),
+	};
+	REQUIRE(by_call.value && by_call.value != ~0U);
+	__atomic_store_n(&stop, false, __ATOMIC_SEQ_CST);
+	os_thread_start(&threads[0], read_by_call, &by_call);
+	os_thread_start(&threads[1], read_by_mapping, &by_mapping);
+	for (int i = 0; i < 20; i++) {
+		unsigned long before[2] = { by_call.reads, by_mapping.reads };
+
+		tap_step("reset %d: both wait, and go on", i);
+		CHECK(reset_now(&nvme));
+		CHECK(OS_WAIT_FOR(__atomic_load_n(&by_call.reads, __ATOMIC_SEQ_CST) > before[0] &&
+				  __atomic_load_n(&by_mapping.reads, __ATOMIC_SEQ_CST) > before[1],
+				  20000));
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+	os_thread_join(&threads[0]);
+	os_thread_join(&threads[1]);
+	node_close(&nvme);
+}
+
+static void *nvme_read_dies(void *arg)
+{
+	const struct node *nvme = arg;
+	struct udrv_irq_record record;
+
+	CHECK_ERROR(read(nvme->fd, &record, sizeof(record)), ENODEV);
+	return NULL;
+}
+
+/* Reset by somebody else, in sysfs: what the driver believes of its device is no longer so. */
+static void reset_by_somebody_else(void)
+{
+	struct udrv_ioc_dma_alloc buffer;
+	struct os_thread reader;
+	struct node nvme, again;
+	char path[128];
+	uint32_t cap;
+	int old;
+
+	node_open_mapped(&nvme, "nvme");
+	cap = node_read32(&nvme, NVME_CAP);
+	REQUIRE_OK(node_bus_master(&nvme, true));
+	REQUIRE_OK(node_dma_alloc(&nvme, PAGE, &buffer));
+	os_thread_start(&reader, nvme_read_dies, &nvme);
+	os_wait_blocked(reader.tid, SYS_read);
+	tap_step("it is taken from its driver");
+	snprintf(path, sizeof(path), "%s/reset", nvme.sysfs);
+	CHECK_OK(os_write(path, "1"));
+	os_thread_join(&reader);
+	CHECK_EQ(node_number(&nvme, "owner"), 0);
+	CHECK_EQ(node_master(&nvme), 0);
+	CHECK_EQ(node_read32(&nvme, NVME_CAP), ~0U);
+	node_check_dead(nvme.fd);
+	tap_step("the next one has it; the old descriptor stays dead");
+	old = nvme.fd;
+	node_open_mapped(&again, "nvme");
+	CHECK_EQ(node_read32(&again, NVME_CAP), cap);
+	CHECK_OK(node_bus_master(&again, true));
+	node_check_dead(old);
+	CHECK_EQ(node_read32(&nvme, NVME_CAP), ~0U);
+	tap_step("closing it changes nothing");
+	node_close(&nvme);
+	CHECK_EQ(node_read32(&again, NVME_CAP), cap);
+	CHECK_EQ(node_master(&again), 1);
+	node_close(&again);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -430,6 +550,8 @@ int main(int argc, char **argv)
 		TAP_TEST(reset_refused),
 		TAP_TEST(reset),
 		TAP_TEST_LONG(killed_during_reset, 120),
+		TAP_TEST(registers_wait_for_a_reset),
+		TAP_TEST(reset_by_somebody_else),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
