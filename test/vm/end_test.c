@@ -311,6 +311,19 @@ static void out_of_memory(void)
 
 /* ---- closed under its own threads ---- */
 
+/* Close under the threads, and see them end. */
+static void close_at_work(void)
+{
+	REQUIRE_OK(close(FD));
+	/* Calls that have begun go on to their end: two wait for the next interrupt. */
+	os_thread_join(&work.mapper);
+	os_thread_join(&work.viewer);
+	os_thread_join(&work.reader);
+	os_thread_join(&work.poller);
+	__atomic_store_n(&work.stop, true, __ATOMIC_SEQ_CST);
+	os_thread_join(&work.transferrer);
+}
+
 static void closed_at_work(void)
 {
 	static const unsigned int kinds[] = { UDRV_IRQ_INTX, UDRV_IRQ_MSI };
@@ -320,17 +333,44 @@ static void closed_at_work(void)
 		memset(&work, 0, sizeof(work));
 		start_work(kinds[i % 2]);
 		CHECK_GE(os_status_kib("VmLck"), (BUFFER_BYTES + OWN_BYTES) / 1024);
-		REQUIRE_OK(close(FD));
-		/* Calls that have begun go on to their end: two wait for the next interrupt. */
-		os_thread_join(&work.mapper);
-		os_thread_join(&work.viewer);
-		os_thread_join(&work.reader);
-		os_thread_join(&work.poller);
-		__atomic_store_n(&work.stop, true, __ATOMIC_SEQ_CST);
-		os_thread_join(&work.transferrer);
+		close_at_work();
 		tap_step("and its last mapping is gone: over, nothing is charged (%d)", i);
 		node_unmap(&edu);
 		CHECK_EQ(os_status_kib("VmLck"), 0);
+		node_check_over(&edu, "edu");
+	}
+}
+
+/* ---- a descriptor of an earlier life ---- */
+
+/* Its driver lost the device long ago; that it closes now is no matter to the one that is at work. */
+static void stale_closed_at_work(void)
+{
+	static const unsigned int kinds[] = { UDRV_IRQ_INTX, UDRV_IRQ_MSI };
+	struct node stale;
+	char path[128];
+
+	for (int i = 0; i < 2; i++) {
+		unsigned long transfers, interrupts;
+
+		tap_step("revoked, and another driver at work (%d)", i);
+		node_open_mapped(&stale, "edu");
+		REQUIRE_OK(node_bus_master(&stale, true));
+		snprintf(path, sizeof(path), "/sys/class/udrv/%s/revoke", stale.name);
+		REQUIRE_OK(os_write(path, "1"));
+		memset(&work, 0, sizeof(work));
+		start_work(kinds[i]);
+		tap_step("the old descriptor is closed: interrupts and DMA go on (%d)", i);
+		node_close(&stale);
+		CHECK_EQ(node_master(&edu), 1);
+		transfers = work.transfers;
+		interrupts = work.interrupts;
+		CHECK(OS_WAIT_FOR(work.transfers >= transfers + 3 &&
+				  work.interrupts >= interrupts + 3, 30000));
+		CHECK_EQ(node_number(&edu, "owner"), getpid());
+		CHECK_GE(node_number(&edu, "dma_consistent"), BUFFER_BYTES);
+		close_at_work();
+		node_unmap(&edu);
 		node_check_over(&edu, "edu");
 	}
 }
@@ -342,6 +382,7 @@ int main(int argc, char **argv)
 		TAP_TEST(at_work_msi),
 		TAP_TEST(out_of_memory),
 		TAP_TEST(closed_at_work),
+		TAP_TEST(stale_closed_at_work),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
