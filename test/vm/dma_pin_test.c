@@ -271,6 +271,61 @@ static void by_another_process(void)
 	CHECK_EQ(os_status_kib("VmLck"), 0);
 }
 
+/* Is a frame in the zone from which everything must be able to move away? */
+static bool frame_is_movable(uint64_t frame)
+{
+	unsigned long start = 0, present = 0, spanned = 0;
+	bool found = false, movable = false;
+	char line[256];
+	FILE *file = fopen("/proc/zoneinfo", "r");
+
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "Node ", 5))
+			movable = strstr(line, "Movable");
+		sscanf(line, " spanned %lu", &spanned);
+		sscanf(line, " present %lu", &present);
+		if (movable && sscanf(line, " start_pfn: %lu", &start) == 1 && present)
+			found |= frame >= start && frame < start + spanned;
+	}
+	fclose(file);
+	return found;
+}
+
+/* Memory that must stay movable is moved before it is pinned for long. With --append=movablecore=256M. */
+static void not_movable(void)
+{
+	enum { NUMBER = 64 };
+	uint8_t *memory = pages(NUMBER);
+	uint64_t frames[NUMBER], iova;
+	uint32_t handles[NUMBER];
+	char cmdline[2048];
+	unsigned int movable = 0, i;
+
+	REQUIRE_OK(os_read("/proc/cmdline", cmdline, sizeof(cmdline)));
+	if (!strstr(cmdline, "movablecore="))
+		tap_skip("there is no movable zone: movablecore= on the kernel's command line");
+	begin();
+	os_frames(memory, NUMBER, frames);
+	for (i = 0; i < NUMBER; i++)
+		movable += frame_is_movable(frames[i]);
+	tap_step("%u of %u pages are in the movable zone", movable, NUMBER);
+	REQUIRE(movable > 0);
+	for (i = 0; i < NUMBER; i++)
+		handles[i] = map(memory + i * PAGE, PAGE, UDRV_DMA_BIDIRECTIONAL, &iova);
+	tap_step("none is there any more once the device has them, and they hold what they held");
+	os_frames(memory, NUMBER, frames);
+	for (movable = 0, i = 0; i < NUMBER; i++) {
+		movable += frame_is_movable(frames[i]);
+		CHECK_EQ(memory[i * PAGE], 0x10);
+	}
+	CHECK_EQ(movable, 0);
+	for (i = 0; i < NUMBER; i++)
+		CHECK_OK(node_dma_unmap(&edu, handles[i]));
+	CHECK_OK(munmap(memory, NUMBER * PAGE));
+	node_close(&edu);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -280,6 +335,7 @@ int main(int argc, char **argv)
 		TAP_TEST(many),
 		TAP_TEST(large),
 		TAP_TEST(by_another_process),
+		TAP_TEST(not_movable),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
