@@ -24,6 +24,7 @@ help:
 	@echo 'make fuzz       every call at random, for as long as you like; FUZZ="--seconds 3600 --seed N --kernel K"'
 	@echo 'make torture    drivers killed, devices pulled out and unbound, hundreds of times; TORTURE="--lives N ..."'
 	@echo 'make coverage   which lines of the module the tests and the fuzzer execute; COVERAGE="--only PATTERN" for some'
+	@echo 'make guards     take each guard out of the module, and see its test fail; GUARDS=NAME for some'
 	@echo 'make bench      measurements against UIO and VFIO'
 	@echo 'make shell      a root shell in a virtual machine with devices to play with; KERNEL=6.1|6.12|7.3'
 	@echo 'make lint       sparse, checkpatch, cppcheck, clang: they say nothing'

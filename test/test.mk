@@ -5,6 +5,7 @@
 LAB := test/qemu
 
 .PHONY: check fuzz torture coverage shell bench demo lab lab-deps
+.PHONY: check fuzz guards shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -24,6 +25,9 @@ torture: lab-deps
 # Lines of module/ that tests and fuzzer execute, on the debug kernel; COVERAGE="--only node": see test/coverage/run --help.
 coverage: lab-deps
 	@test/coverage/run $(COVERAGE)
+# Would the tests see it if a guard of the module were gone? GUARDS="'pin-*'" for some: see test/guards/README.md.
+guards: lab-deps
+	@test/guards/run $(GUARDS)
 
 # A root shell on KERNEL (6.1) with the module loaded and devices to play with: `make shell KERNEL=7.3 VM="--iommu lazy"`.
 KERNEL ?= 6.1
