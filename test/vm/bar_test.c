@@ -333,6 +333,47 @@ static void write_combining(void)
 	node_close(&shmem);
 }
 
+/* Write-combining ranges are counted, and a page that a kept program uses uncached is none. */
+static void write_combining_limits(void)
+{
+	struct udrv_prog_op op = { .op = UDRV_PROG_READ, .bar = 2, .width = 4, .offset = 40 * PAGE };
+	struct udrv_ioc_prog_set prog = NODE_ARG(prog);
+	struct udrv_ioc_region_info bar;
+	uint8_t *view[16], *part;
+	struct node shmem;
+
+	node_open(&shmem, "ivshmem");
+	bar = node_region(&shmem, 2);
+	REQUIRE(bar.length > 48 * PAGE);
+	tap_step("a page that a program uses");
+	prog.use = UDRV_PROG_QUIESCE;
+	prog.count = 1;
+	prog.ops = (uintptr_t)&op;
+	REQUIRE_OK(ioctl(shmem.fd, UDRV_IOC_PROG_SET, &prog));
+	refused(&shmem, 2 * PAGE, RW, MAP_SHARED, bar.offset_wc + 39 * PAGE, EBUSY);
+	tap_step("sixteen ranges, and no more");
+	for (unsigned int i = 0; i < 16; i++) {
+		view[i] = map(&shmem, 2 * PAGE, RW, bar.offset_wc + i * 2 * PAGE);
+		REQUIRE(view[i] != MAP_FAILED);
+	}
+	refused(&shmem, PAGE, RW, MAP_SHARED, bar.offset_wc + 32 * PAGE, ENOMEM);
+	tap_step("a part of one of them is no new one");
+	part = map(&shmem, PAGE, RW, bar.offset_wc + 31 * PAGE);
+	REQUIRE(part != MAP_FAILED);
+	*(volatile uint32_t *)part = 0x600d0031;
+	CHECK_EQ(get32(view[15] + PAGE), 0x600d0031);
+	for (unsigned int i = 0; i < 16; i++)
+		CHECK_OK(munmap(view[i], 2 * PAGE));
+	CHECK_OK(munmap(part, PAGE));
+	tap_step("the next driver has all of them");
+	node_close(&shmem);
+	node_reopen(&shmem);
+	part = map(&shmem, 48 * PAGE, RW, bar.offset_wc);
+	CHECK(part != MAP_FAILED);
+	CHECK_OK(munmap(part, 48 * PAGE));
+	node_close(&shmem);
+}
+
 /* ---- pages that are not to be mapped ------------------------------------------------------------- */
 
 static void msix_page(void)
@@ -471,6 +512,7 @@ int main(int argc, char **argv)
 		TAP_TEST(one_memory_type),
 		TAP_TEST(not_for_children),
 		TAP_TEST(write_combining),
+		TAP_TEST(write_combining_limits),
 		TAP_TEST(msix_page),
 		TAP_TEST(small_bars),
 	};
