@@ -4,8 +4,7 @@
 
 LAB := test/qemu
 
-.PHONY: check fuzz torture coverage shell bench demo lab lab-deps
-.PHONY: check fuzz guards shell bench demo lab lab-deps
+.PHONY: check fuzz torture coverage guards shell bench demo lab lab-deps
 
 lab-deps:
 	@$(LAB)/deps
@@ -25,6 +24,7 @@ torture: lab-deps
 # Lines of module/ that tests and fuzzer execute, on the debug kernel; COVERAGE="--only node": see test/coverage/run --help.
 coverage: lab-deps
 	@test/coverage/run $(COVERAGE)
+
 # Would the tests see it if a guard of the module were gone? GUARDS="'pin-*'" for some: see test/guards/README.md.
 guards: lab-deps
 	@test/guards/run $(GUARDS)
@@ -42,4 +42,4 @@ bench: lab-deps
 
 # Root file systems and kernels only, so that later runs start at once.
 lab: lab-deps
-	@$(LAB)/prepare 6.1 6.12 7.3
+	@$(LAB)/prepare 6.1 6.12 7.3 debug
