@@ -44,12 +44,31 @@ static bool masked_at_the_device(const struct node *node)
 	return node_config(node, 4, 2) & DISINTX;
 }
 
+/*
+ * The handler has seen the interrupt, or it cannot come: masked, not set up, gone. Released before that, it would be one
+ * that nobody had asked for, and the kernel shuts a line down that has too many of those.
+ */
+static void wait_until_seen(uint64_t before)
+{
+	struct udrv_ioc_irq_info info;
+
+	do
+		info = (struct udrv_ioc_irq_info)NODE_ARG(info);
+	while (!ioctl(edu.fd, UDRV_IOC_IRQ_INFO, &info) && info.kind == UDRV_IRQ_INTX &&
+	       !(info.state & UDRV_IRQ_MASKED) && info.total == before);
+}
+
 /* The line is asserted and released, over and over; a revoked mapping takes the writes as well. */
 static void *raise_and_ack(void *arg)
 {
+	struct udrv_ioc_irq_info info;
+
 	(void)arg;
 	while (!stopped()) {
+		info = (struct udrv_ioc_irq_info)NODE_ARG(info);
+		(void)!ioctl(edu.fd, UDRV_IOC_IRQ_INFO, &info); /* gone: the wait says so, too */
 		edu_raise(&edu, 1);
+		wait_until_seen(info.total);
 		edu_ack(&edu);
 		__atomic_add_fetch(&raised, 1, __ATOMIC_SEQ_CST);
 	}
