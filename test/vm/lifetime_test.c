@@ -25,6 +25,7 @@
 #include "tap.h"
 
 #define RW (PROT_READ | PROT_WRITE)
+#define ENGINE_NS 100000000ULL /* how long edu waits before it copies */
 
 static struct node edu;
 
@@ -309,9 +310,11 @@ static bool dies_with_a_transfer(struct shared *shared)
 	}
 	os_wait_child(child);
 	ended_ns = os_now_ns();
+	/* Not opened before the transfer's time has come: opening turns bus mastering off, too. */
+	CHECK(OS_WAIT_FOR(os_now_ns() > shared->started_ns + 3 * ENGINE_NS, 10000));
 	node_get(&edu, "edu");
 	node_open_mapped(&edu, "edu");
-	edu_dma_wait(&edu); /* the transfer's time has come, and gone */
+	edu_dma_wait(&edu); /* and gone */
 	node_close(&edu);
 	return ended_ns - shared->started_ns < 80000000;
 }
