@@ -346,5 +346,10 @@ int command_write(int argc, char **argv)
 	if (!rc)
 		rc = register_write(device, brief, &access.reg, access.width, access.value);
 	udrv_close(device);
+	if (!rc && access.reg.region == UDRV_REGION_CONFIG)
+		fprintf(stderr,
+			"udrv: config space goes back to what it was when a node is closed, as now: 'sudo "
+			"setpci -s %s ...' writes for longer.\n",
+			brief);
 	return rc;
 }
