@@ -52,6 +52,31 @@ static int prog_run(const struct udrv_prog_op *ops, unsigned int count, uint64_t
 
 /* ---- what is refused -------------------------------------------------------------------------- */
 
+/* A program of reads, as long as it may be, one longer, and of a length that no memory holds. */
+static void many_operations(void)
+{
+	static struct udrv_prog_op ops[UDRV_PROG_MAX_OPS + 1];
+	static const uint32_t counts[] = { UDRV_PROG_MAX_OPS, UDRV_PROG_MAX_OPS + 1, ~0U };
+	struct udrv_ioc_prog_run run = NODE_ARG(run);
+	struct udrv_ioc_prog_set set = NODE_ARG(set);
+
+	for (unsigned int i = 0; i <= UDRV_PROG_MAX_OPS; i++)
+		ops[i] = (struct udrv_prog_op){ .op = UDRV_PROG_READ, .width = 4 };
+	set.use = UDRV_PROG_QUIESCE;
+	run.ops = set.ops = (uintptr_t)ops;
+	for (int i = 0; i < 3; i++) {
+		run.count = set.count = counts[i];
+		if (i == 0) {
+			CHECK_OK(ioctl(edu.fd, UDRV_IOC_PROG_RUN, &run));
+			CHECK_EQ(run.done, UDRV_PROG_MAX_OPS);
+			CHECK_OK(ioctl(edu.fd, UDRV_IOC_PROG_SET, &set));
+		} else {
+			CHECK_ERROR(ioctl(edu.fd, UDRV_IOC_PROG_RUN, &run), EINVAL);
+			CHECK_ERROR(ioctl(edu.fd, UDRV_IOC_PROG_SET, &set), EINVAL);
+		}
+	}
+}
+
 static void bad_operations(void)
 {
 	static const struct {
@@ -105,6 +130,8 @@ static void bad_operations(void)
 		CHECK_ERROR(prog_run(two, 2, NULL, &done), EINVAL);
 		CHECK_EQ(node_read32(&edu, EDU_LIVE), live);
 	}
+	tap_step("as many operations as there may be, and no more");
+	many_operations();
 	node_close(&edu);
 }
 
