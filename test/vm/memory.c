@@ -19,10 +19,13 @@
 #include "os.h"
 #include "tap.h"
 
-/* What is found between two looks at an idle machine, with some to spare. */
+/*
+ * What is found between two looks at an idle machine, with some to spare. Objects of a cache count whole slabs that a CPU
+ * keeps for itself: 154 of kmalloc-96 came and went with a network card's traffic, in 5 rounds and in none of 60.
+ */
 #define NOISE_KIB 256
 #define NOISE_SLAB_KIB 256
-#define NOISE_CACHE_BYTES 12288
+#define NOISE_CACHE_BYTES 32768
 
 static void give_back(void)
 {
