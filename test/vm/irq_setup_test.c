@@ -269,12 +269,14 @@ static void message_to_nowhere(void)
 {
 	const uint32_t interrupt = 0x80, slow = 20000000;
 	uint64_t call_ns = 0, start, n;
+	unsigned int times;
 	int log = os_log_open();
 
 	begin(UDRV_IRQ_MSI);
-	tap_step("1000 times");
+	times = node_info(&edu).state & UDRV_DEVICE_IOMMU ? 1000 : 50;
+	tap_step("%u times", times);
 	n = slow * 1000000ULL / factorial_ns(slow); /* of a millisecond */
-	for (unsigned int i = 0; i < 1000; i++) {
+	for (unsigned int i = 0; i < times; i++) {
 		if (!CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_MSI, 1), 1))
 			break;
 		node_write32(&edu, EDU_STATUS, interrupt);
