@@ -195,7 +195,10 @@ static void *open_and_close(void *arg)
 	int fd;
 
 	(void)arg;
-	while ((fd = open(hot.path, O_RDWR | O_CLOEXEC)) >= 0) {
+	/* EBUSY: the kernel has the device already, and it could not be reset after the last close. */
+	while ((fd = open(hot.path, O_RDWR | O_CLOEXEC)) >= 0 || errno == EBUSY) {
+		if (fd < 0)
+			continue;
 		close(fd);
 		__atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
 	}
