@@ -39,13 +39,21 @@ bool os_log_has(int log, const char *text);
 
 uint64_t os_now_ns(void);
 void os_sleep_us(unsigned int us);
-/* Evaluates until it holds or the time is over; its last value. */
+/*
+ * Evaluates until it holds or the time is over; its last value. The last time comes after the end of the
+ * time: who was away meanwhile has waited for nothing.
+ */
 #define OS_WAIT_FOR(condition, ms)                                                                \
 	({                                                                                        \
 		uint64_t os_end = os_now_ns() + (ms) * 1000000ULL;                                \
-		bool os_holds;                                                                    \
-		while (!(os_holds = (condition)) && os_now_ns() < os_end)                         \
+		bool os_over, os_holds;                                                           \
+		for (;;) {                                                                        \
+			os_over = os_now_ns() >= os_end;                                          \
+			os_holds = (condition);                                                   \
+			if (os_holds || os_over)                                                  \
+				break;                                                            \
 			os_sleep_us(500);                                                         \
+		}                                                                                 \
 		os_holds;                                                                         \
 	})
 

@@ -29,13 +29,13 @@ check() {
 	return "$status"
 }
 
-# within SECONDS COMMAND...: 0 as soon as the command holds; else what it said last.
+# within SECONDS COMMAND...: 0 as soon as the command holds; else what it said last, which is after the time was over.
 within() {
-	local end=$((SECONDS + $1)) said
+	local end=$((SECONDS + $1)) over said
 
 	shift
-	until said=$("$@" 2>&1); do
-		if [ "$SECONDS" -ge "$end" ]; then
+	while over=$((SECONDS >= end)); ! said=$("$@" 2>&1); do
+		if [ "$over" = 1 ]; then
 			echo "not within the time: $*"
 			printf '%s\n' "$said"
 			return 1
