@@ -391,7 +391,7 @@ static void views(void)
 		CHECK_GT(each_fault("pread of a register", call_pread, NULL, no_memory), 0);
 	}
 	node_close(&node);
-	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == 0, 5000));
+	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == 0, 30000));
 }
 
 /* ---- binding ---- */

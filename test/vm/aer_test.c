@@ -138,11 +138,11 @@ static void uncorrectable(uint32_t status, const char *kind)
 	os_thread_join(&reader);
 	/* What a device has to say of a fatal error is not read: its link may be down. */
 	CHECK(status == UNCORRECTABLE_DLP || errors(kind) == before + 1);
-	CHECK(OS_WAIT_FOR(!node_master(&card), 5000)); /* its readers are told first */
+	CHECK(OS_WAIT_FOR(!node_master(&card), 30000)); /* its readers are told first */
 	CHECK_EQ(node_read32(&card, RAL0), ~0U);
 	CHECK_EQ(view[0], 0xff);
 	node_check_dead(card.fd);
-	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 5000));
+	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 30000));
 
 	REQUIRE(OS_WAIT_FOR(recovery(), 30000));
 	if (recovery() < 0) {
@@ -185,7 +185,7 @@ static void nobody_has_it(void)
 	tap_step("an error while nobody has it open");
 	before = errors("nonfatal");
 	inject(UNCORRECTABLE_TLP, 0);
-	REQUIRE(OS_WAIT_FOR(errors("nonfatal") == before + 1, 10000));
+	REQUIRE(OS_WAIT_FOR(errors("nonfatal") == before + 1, 30000));
 	REQUIRE(OS_WAIT_FOR(recovery(), 30000));
 	if (recovery() < 0)
 		find_again();
@@ -203,7 +203,7 @@ static void correctable(void)
 	before = errors("correctable");
 	REQUIRE_OK(node_bus_master(&card, true));
 	inject(0, CORRECTABLE_RCVR);
-	CHECK(OS_WAIT_FOR(errors("correctable") == before + 1, 10000));
+	CHECK(OS_WAIT_FOR(errors("correctable") == before + 1, 30000));
 	CHECK_EQ(node_read32(&card, RAL0), RAL0_VALUE);
 	CHECK_EQ(node_master(&card), 1);
 	node_close(&card);

@@ -303,7 +303,7 @@ static void by_vector(void)
 	REQUIRE_EQ(node_irq_setup(&edu, UDRV_IRQ_INTX, 1), 1);
 	CHECK_ERROR(preadv2(edu.fd, &io, 1, 0, RWF_NOWAIT), EAGAIN);
 	edu_raise(&edu, 1);
-	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 5000));
+	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 30000));
 	CHECK_EQ(preadv2(edu.fd, &io, 1, 0, RWF_NOWAIT), sizeof(record));
 	CHECK_EQ(record.count, 1);
 	edu_ack(&edu);

@@ -377,7 +377,7 @@ static void reopen_is_clean(void)
 		CHECK_EQ(node_irq_setup(&edu, i % 2 ? UDRV_IRQ_MSI : UDRV_IRQ_INTX, 1), 1);
 		CHECK_OK(node_irq_unmask(&edu, 0, 1));
 		edu_raise(&edu, 1);
-		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == 1, 5000));
+		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == 1, 30000));
 		edu_ack(&edu);
 		CHECK_OK(node_dma_mask(&edu, 31)); /* all of the lab's memory, bounce buffer or not */
 		CHECK_OK(node_dma_alloc(&edu, 3 * PAGE, &buffer));

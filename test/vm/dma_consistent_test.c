@@ -295,8 +295,8 @@ static void freed_while_mapped(void)
 	CHECK_MEM(view + PAGE, copy + PAGE, PAGE);
 	tap_step("all of it: now it is over");
 	CHECK_OK(munmap(view + PAGE, PAGE));
-	CHECK(OS_WAIT_FOR(node_number(&edu, "dma_consistent") == 0, 5000));
-	CHECK(OS_WAIT_FOR(locked_bytes() == 0, 5000));
+	CHECK(OS_WAIT_FOR(node_number(&edu, "dma_consistent") == 0, 30000));
+	CHECK(OS_WAIT_FOR(locked_bytes() == 0, 30000));
 	node_close(&edu);
 }
 

@@ -217,7 +217,7 @@ static void after_free(void)
 	check_device_holds(OURS);
 	CHECK_OK(munmap(memory, PAGE));
 	CHECK_OK(node_dma_free(&edu, freed.handle));
-	REQUIRE(OS_WAIT_FOR(node_number(&edu, "dma_consistent") == PAGE, 5000));
+	REQUIRE(OS_WAIT_FOR(node_number(&edu, "dma_consistent") == PAGE, 30000));
 	memory = page_of_ours();
 	try_both(freed.iova, memory);
 	node_close(&edu);

@@ -85,7 +85,7 @@ static bool cgroup_empty(void)
 
 static void cgroup_check_empty(void)
 {
-	if (!CHECK(OS_WAIT_FOR(cgroup_empty(), 20000)))
+	if (!CHECK(OS_WAIT_FOR(cgroup_empty(), 30000)))
 		tap_note("%ld bytes are still charged", cgroup_number("memory.current"));
 	CHECK_OK(rmdir(CGROUP));
 }

@@ -14,7 +14,7 @@
 #include "os.h"
 #include "tap.h"
 
-#define HOT_MS 30000
+#define HOT_MS 60000
 
 void node_pull(const struct node *node)
 {

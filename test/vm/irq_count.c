@@ -35,7 +35,7 @@ static void count_exactly(void)
 		edu_raise(&edu, 1U << i % 20);
 		/* Both ways to arm: by the read itself, and by a poll before it. */
 		if (i % 4 == 3)
-			REQUIRE_EQ(poll(&waiter, 1, 10000), 1);
+			REQUIRE_EQ(poll(&waiter, 1, 30000), 1);
 		REQUIRE_EQ(read(edu.fd, &record, sizeof(record)), sizeof(record));
 		wrong += record.count != 1 || record.vector != 0;
 		sum += record.count;

@@ -20,7 +20,7 @@
 #include "tap.h"
 
 #define DISINTX (1U << 10)
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static struct node edu;
 static bool stop;

@@ -39,7 +39,7 @@ static void fire(unsigned int kind)
 	if (kind == UDRV_IRQ_INTX)
 		CHECK_OK(node_irq_unmask(&edu, 0, 1));
 	edu_raise(&edu, 1);
-	REQUIRE(OS_WAIT_FOR(node_irq_info(&edu, 0).total == total + 1, 5000));
+	REQUIRE(OS_WAIT_FOR(node_irq_info(&edu, 0).total == total + 1, 30000));
 	edu_ack(&edu);
 }
 
@@ -213,7 +213,7 @@ static void exclusive_line(void)
 	for (int i = 0; i < 200; i++) {
 		CHECK_ERROR(read(edu.fd, &record, 24), EAGAIN);
 		edu_raise(&edu, 1);
-		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 5000));
+		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 30000));
 		CHECK_EQ(node_config(&edu, 4, 2) & 0x400, 0);
 		CHECK_EQ(node_irq_info(&edu, 0).state, UDRV_IRQ_MASKED);
 		edu_ack(&edu);
@@ -256,7 +256,7 @@ static uint64_t factorial_ns(uint32_t n)
 	uint64_t start = os_now_ns();
 
 	node_write32(&edu, EDU_FACTORIAL, n);
-	REQUIRE(OS_WAIT_FOR(!(node_read32(&edu, EDU_STATUS) & COMPUTING), 20000));
+	REQUIRE(OS_WAIT_FOR(!(node_read32(&edu, EDU_STATUS) & COMPUTING), 30000));
 	return os_now_ns() - start;
 }
 
@@ -285,7 +285,7 @@ static void message_to_nowhere(void)
 		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
 		if (i < 5)
 			call_ns = os_now_ns() - start;
-		REQUIRE(OS_WAIT_FOR(!(node_read32(&edu, EDU_STATUS) & COMPUTING), 20000));
+		REQUIRE(OS_WAIT_FOR(!(node_read32(&edu, EDU_STATUS) & COMPUTING), 30000));
 		node_write32(&edu, EDU_STATUS, 0);
 		edu_ack(&edu);
 	}
@@ -333,7 +333,7 @@ static void eventfds(unsigned int kind)
 	for (int i = 1; i < 20; i++) {
 		fire(kind);
 		wait.fd = first;
-		CHECK_EQ(poll(&wait, 1, 5000), 1);
+		CHECK_EQ(poll(&wait, 1, 30000), 1);
 		CHECK_EQ(count_of(first), 1);
 		CHECK_EQ(node_irq_info(&edu, 0).pending, 0);
 		wait.fd = edu.fd;
@@ -448,7 +448,7 @@ static void eventfd_armed_by_unmask(void)
 	for (int i = 0; i < 500; i++) {
 		CHECK_OK(node_irq_unmask(&edu, 0, 1));
 		edu_raise(&edu, 1);
-		CHECK_EQ(poll(&wait, 1, 5000), 1);
+		CHECK_EQ(poll(&wait, 1, 30000), 1);
 		CHECK_EQ(count_of(event), 1);
 		edu_ack(&edu);
 	}
@@ -457,7 +457,7 @@ static void eventfd_armed_by_unmask(void)
 		edu_raise(&edu, 1);
 		CHECK_EQ(count_of(event), 0);
 		CHECK_OK(node_irq_unmask(&edu, 0, 1));
-		CHECK_EQ(poll(&wait, 1, 5000), 1);
+		CHECK_EQ(poll(&wait, 1, 30000), 1);
 		CHECK_EQ(count_of(event), 1);
 		edu_ack(&edu);
 	}
@@ -490,7 +490,7 @@ static void eventfd_changes_under_fire(void)
 	os_thread_start(&thread, attach_and_detach, NULL);
 	for (int i = 0; i < 2000; i++) {
 		edu_raise(&edu, 1);
-		if (!CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == (uint64_t)i + 1, 5000)))
+		if (!CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == (uint64_t)i + 1, 30000)))
 			break;
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);

@@ -98,7 +98,7 @@ static void polling(unsigned int kind)
 		CHECK_EQ(poll_for(0, &events), 0);
 		CHECK_EQ(node_irq_info(&edu, 0).state & UDRV_IRQ_MASKED, 0);
 		edu_raise(&edu, 1);
-		CHECK_EQ(poll_for(5000, &events), 1);
+		CHECK_EQ(poll_for(30000, &events), 1);
 		CHECK_EQ(events, POLLIN);
 		CHECK_EQ(poll_for(0, &events), 1);
 		take();
@@ -112,7 +112,7 @@ static void polling(unsigned int kind)
 		tap_step("%s: select (%d)", kind_names[kind], i);
 		CHECK_EQ(select_for(0), 0);
 		edu_raise(&edu, 1);
-		CHECK_EQ(select_for(5000), 1);
+		CHECK_EQ(select_for(30000), 1);
 		take();
 	}
 	CHECK_EQ(node_irq_info(&edu, 0).total, 60);
@@ -139,7 +139,7 @@ static void bare_poll(void)
 	CHECK_EQ(poll_for(0, &events), 0);
 	CHECK_EQ(node_irq_info(&edu, 0).kind, UDRV_IRQ_INTX);
 	edu_raise(&edu, 1);
-	CHECK_EQ(poll_for(5000, &events), 1);
+	CHECK_EQ(poll_for(30000, &events), 1);
 	CHECK_EQ(events, POLLIN);
 	take();
 	node_close(&edu);
@@ -177,7 +177,7 @@ static void epolling(unsigned int kind)
 	for (int i = 0; i < 20; i++) {
 		CHECK_EQ(epoll_for(epoll, 0), 0);
 		edu_raise(&edu, 1);
-		CHECK_EQ(epoll_for(epoll, 5000), 1);
+		CHECK_EQ(epoll_for(epoll, 30000), 1);
 		CHECK_EQ(epoll_for(epoll, 0), 1);
 		CHECK_EQ(epoll_for(epoll, 0), 1);
 		take();
@@ -189,7 +189,7 @@ static void epolling(unsigned int kind)
 		CHECK_OK(node_irq_unmask(&edu, 0, 1));
 		CHECK_EQ(epoll_for(epoll, 0), 0);
 		edu_raise(&edu, 1);
-		CHECK_EQ(epoll_for(epoll, 5000), 1);
+		CHECK_EQ(epoll_for(epoll, 30000), 1);
 		CHECK_EQ(epoll_for(epoll, 0), 0);
 		take();
 	}
@@ -199,7 +199,7 @@ static void epolling(unsigned int kind)
 			edu_raise(&edu, 1);
 			CHECK_EQ(epoll_for(epoll, i ? 0 : 20), 0);
 			CHECK_OK(node_irq_unmask(&edu, 0, 1));
-			CHECK_EQ(epoll_for(epoll, 5000), 1);
+			CHECK_EQ(epoll_for(epoll, 30000), 1);
 			take();
 		}
 	close(epoll);
@@ -221,7 +221,7 @@ static void epolling_msi(void)
 static void async(unsigned int kind)
 {
 	const int number = SIGRTMIN + 3;
-	struct timespec soon = { 0, 50000000 }, later = { 5, 0 };
+	struct timespec soon = { 0, 50000000 }, later = { 30, 0 };
 	siginfo_t info;
 	sigset_t set;
 
@@ -255,7 +255,7 @@ static void async(unsigned int kind)
 	REQUIRE_OK(fcntl(edu.fd, F_SETFL, O_RDWR));
 	CHECK_OK(node_irq_unmask(&edu, 0, 1));
 	edu_raise(&edu, 1);
-	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 5000));
+	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 30000));
 	CHECK_ERROR(sigtimedwait(&set, &info, &soon), EAGAIN);
 	take();
 	tap_step("%s: closed with O_ASYNC on", kind_names[kind]);
@@ -264,7 +264,7 @@ static void async(unsigned int kind)
 	begin(kind);
 	CHECK_OK(node_irq_unmask(&edu, 0, 1));
 	edu_raise(&edu, 1);
-	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 5000));
+	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).pending == 1, 30000));
 	take();
 	/* The end may be told (POLL_HUP), but no interrupt of the next driver. */
 	while (sigtimedwait(&set, &info, &soon) > 0)
@@ -332,7 +332,7 @@ static void two_readers(unsigned int kind)
 	for (unsigned int i = 1; i <= 1000; i++) {
 		edu_raise(&edu, 1);
 		if (!CHECK(OS_WAIT_FOR(__atomic_load_n(&records_read, __ATOMIC_SEQ_CST) >= i &&
-				       !node_read32(&edu, EDU_IRQ_STATUS), 5000)))
+				       !node_read32(&edu, EDU_IRQ_STATUS), 30000)))
 			break;
 	}
 	if (kind == UDRV_IRQ_MSI)
@@ -420,7 +420,7 @@ static void setup_under_a_reader(void)
 			CHECK_EQ(node_irq_setup(&edu, kinds[i], 1), 1);
 			/* The reader arms what is new. */
 			CHECK(OS_WAIT_FOR(!(node_irq_info(&edu, 0).state & UDRV_IRQ_MASKED),
-					  5000));
+					  30000));
 			edu_raise(&edu, 1);
 			os_thread_join(&reader);
 			check_record(&record, 1);
@@ -445,7 +445,7 @@ static void none_under_a_reader(void)
 		os_thread_start(&reader, read_record, &record);
 		os_wait_blocked(reader.tid, SYS_read);
 		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
-		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).kind == UDRV_IRQ_MSI, 5000));
+		CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).kind == UDRV_IRQ_MSI, 30000));
 		edu_raise(&edu, 1);
 		os_thread_join(&reader);
 		check_record(&record, 1);

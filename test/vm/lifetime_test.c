@@ -89,7 +89,7 @@ static void hold_everything(unsigned int kind)
 	os_wait_blocked(threads[1].tid, SYS_poll);
 	/* An interrupt that is asserted and that nobody will acknowledge. */
 	edu_raise(&edu, 1);
-	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == 1, 5000));
+	CHECK(OS_WAIT_FOR(node_irq_info(&edu, 0).total == 1, 30000));
 }
 
 static void end_by_exit(void)
@@ -265,7 +265,7 @@ static void closed_under_a_reader(void)
 	REQUIRE_OK(copy = dup(edu.fd));
 	close(edu.fd);
 	CHECK_EQ(pwrite(copy, &one, 4, bar + EDU_IRQ_RAISE), 4);
-	CHECK(OS_WAIT_FOR(!node_read32(&edu, EDU_IRQ_STATUS), 5000));
+	CHECK(OS_WAIT_FOR(!node_read32(&edu, EDU_IRQ_STATUS), 30000));
 	os_thread_join(&reader); /* its next read finds the number closed */
 	close(copy);
 	node_unmap(&edu);
@@ -311,7 +311,7 @@ static bool dies_with_a_transfer(struct shared *shared)
 	os_wait_child(child);
 	ended_ns = os_now_ns();
 	/* Not opened before the transfer's time has come: opening turns bus mastering off, too. */
-	CHECK(OS_WAIT_FOR(os_now_ns() > shared->started_ns + 3 * ENGINE_NS, 10000));
+	CHECK(OS_WAIT_FOR(os_now_ns() > shared->started_ns + 3 * ENGINE_NS, 30000));
 	node_get(&edu, "edu");
 	node_open_mapped(&edu, "edu");
 	edu_dma_wait(&edu); /* and gone */

@@ -205,7 +205,7 @@ void load_start(struct load *load, struct node *node, uint64_t iova)
 		os_thread_start(&load->threads[i], threads[i], load);
 	for (int i = 0; i < WORKERS; i++)
 		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&load->rounds[i], __ATOMIC_SEQ_CST) > 1,
-				    20000));
+				    30000));
 }
 
 void load_join(struct load *load)

@@ -24,7 +24,7 @@
 #include "tap.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static struct node edu;
 

@@ -119,7 +119,7 @@ void node_bind(struct node *node)
 		node_unbind(node);
 	REQUIRE_OK(os_write("/sys/bus/pci/drivers_probe", node->address));
 	/* One that was just plugged in may be probed only later, by the kernel itself. */
-	CHECK(OS_WAIT_FOR(!access(node->path, F_OK), 10000));
+	CHECK(OS_WAIT_FOR(!access(node->path, F_OK), 30000));
 	CHECK_STR(current_driver(node, driver, sizeof(driver)), "udrv");
 }
 
@@ -187,7 +187,7 @@ void node_check_idle(void)
 		tap_note("%s", line);
 	CHECK_EQ(os_interrupts("udrv", NULL, 0), 0);
 	/* The last pages go back from a work item. */
-	if (!OS_WAIT_FOR(os_pinned_pages() == 0, 5000))
+	if (!OS_WAIT_FOR(os_pinned_pages() == 0, 30000))
 		CHECK_EQ(os_pinned_pages(), 0);
 }
 
@@ -445,7 +445,7 @@ void edu_dma_start(const struct node *node, bool from_device, uint64_t iova, uns
 
 void edu_dma_wait(const struct node *node)
 {
-	REQUIRE(OS_WAIT_FOR(!(node_read32(node, EDU_DMA_CMD) & EDU_DMA_RUN), 20000));
+	REQUIRE(OS_WAIT_FOR(!(node_read32(node, EDU_DMA_CMD) & EDU_DMA_RUN), 30000));
 }
 
 void edu_dma(const struct node *node, bool from_device, uint64_t iova, unsigned int offset,

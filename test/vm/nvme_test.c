@@ -88,7 +88,7 @@ static void wait_vector(unsigned int id)
 	uint64_t before = fired[id];
 
 	while (fired[id] == before) {
-		REQUIRE_EQ(poll(&wait, 1, 10000), 1);
+		REQUIRE_EQ(poll(&wait, 1, 30000), 1);
 		REQUIRE_EQ(read(nvme.fd, &record, sizeof(record)), sizeof(record));
 		REQUIRE(record.vector < QUEUES);
 		fired[record.vector] += record.count;
@@ -131,7 +131,7 @@ static void begin(unsigned int vectors)
 	node_open_mapped(&nvme, "nvme");
 	REQUIRE_OK(node_dma_mask(&nvme, 64));
 	node_write32(&nvme, REG_CC, 0);
-	REQUIRE(OS_WAIT_FOR(!(node_read32(&nvme, REG_CSTS) & 1), 5000));
+	REQUIRE(OS_WAIT_FOR(!(node_read32(&nvme, REG_CSTS) & 1), 30000));
 	REQUIRE_OK(node_bus_master(&nvme, true));
 	REQUIRE_EQ(node_irq_setup(&nvme, UDRV_IRQ_MSIX, vectors), vectors);
 	make_queue(0);
@@ -143,7 +143,7 @@ static void begin(unsigned int vectors)
 	node_write32(&nvme, REG_ACQ, admin + PAGE);
 	node_write32(&nvme, REG_ACQ + 4, (admin + PAGE) >> 32);
 	node_write32(&nvme, REG_CC, CC_ENABLE);
-	REQUIRE(OS_WAIT_FOR(node_read32(&nvme, REG_CSTS) & 3, 5000));
+	REQUIRE(OS_WAIT_FOR(node_read32(&nvme, REG_CSTS) & 3, 30000));
 	REQUIRE_EQ(node_read32(&nvme, REG_CSTS) & 3, 1);
 }
 
@@ -167,7 +167,7 @@ static void create_pair(unsigned int id)
 static void end(void)
 {
 	node_write32(&nvme, REG_CC, 0);
-	REQUIRE(OS_WAIT_FOR(!(node_read32(&nvme, REG_CSTS) & 1), 5000));
+	REQUIRE(OS_WAIT_FOR(!(node_read32(&nvme, REG_CSTS) & 1), 30000));
 	for (unsigned int id = 0; id < QUEUES; id++)
 		if (queues[id].commands)
 			CHECK_OK(munmap(queues[id].commands, 2 * PAGE));

@@ -224,7 +224,7 @@ static bool sleeps_in(pid_t tid, long call)
 
 void os_wait_blocked(pid_t tid, long call)
 {
-	REQUIRE(OS_WAIT_FOR(sleeps_in(tid, call), 10000));
+	REQUIRE(OS_WAIT_FOR(sleeps_in(tid, call), 30000));
 }
 
 static void *thread_main(void *arg)
@@ -241,7 +241,7 @@ void os_thread_start(struct os_thread *thread, void *(*run)(void *), void *arg)
 	thread->run = run;
 	thread->arg = arg;
 	REQUIRE_EQ(pthread_create(&thread->thread, NULL, thread_main, thread), 0);
-	REQUIRE(OS_WAIT_FOR(__atomic_load_n(&thread->tid, __ATOMIC_SEQ_CST), 10000));
+	REQUIRE(OS_WAIT_FOR(__atomic_load_n(&thread->tid, __ATOMIC_SEQ_CST), 30000));
 }
 
 /* A thread that does not end: the test's own deadline ends it, and shows where it hangs. */

@@ -61,7 +61,7 @@ void os_sleep_us(unsigned int us);
 void os_drop_capability(unsigned int capability);
 
 pid_t os_gettid(void);
-/* Wait until a thread of this process sleeps inside a system call (SYS_*), or fail after 10 s. */
+/* Wait until a thread of this process sleeps inside a system call (SYS_*), or fail after 30 s. */
 void os_wait_blocked(pid_t tid, long call);
 
 /* A thread that says when it runs. */

@@ -60,7 +60,7 @@ static void runtime(void)
 	control(&card, "auto");
 	for (int i = 0; i < 3; i++) {
 		tap_step("nobody has it open: it sleeps (%d)", i);
-		CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 10000));
+		CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 30000));
 		tap_step("open: awake, and its registers answer (%d)", i);
 		node_open_mapped(&card, "aer");
 		CHECK(status_is(&card, "active"));
@@ -77,13 +77,13 @@ static void runtime(void)
 		REQUIRE_OK(munmap(view, card.bar0_length));
 		card.bar0 = NULL;
 	}
-	CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 10000));
+	CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 30000));
 	tap_step("taken from its driver: it may sleep, although the descriptor is open");
 	node_open(&card, "aer");
 	CHECK(status_is(&card, "active"));
 	node_unbind(&card);
 	node_bind(&card);
-	CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 10000));
+	CHECK(OS_WAIT_FOR(status_is(&card, "suspended"), 30000));
 	node_close(&card);
 	tap_step("not allowed to sleep: it does not");
 	control(&card, "on");
@@ -117,7 +117,7 @@ static void system_suspend(void)
 	edu_dma_wait(&hot);
 	REQUIRE_EQ(system(plug), 0);
 	REQUIRE_OK(setenv("UDRV_HOT", "02:00.0", 1));
-	REQUIRE(OS_WAIT_FOR(node_find(&closed, "hot"), 20000));
+	REQUIRE(OS_WAIT_FOR(node_find(&closed, "hot"), 30000));
 	node_open_mapped(&closed, "hot");
 	node_write32(&closed, EDU_LIVE, 0x55);
 	node_close(&closed);
@@ -145,7 +145,7 @@ static void system_suspend(void)
 	REQUIRE_OK(os_write("/sys/power/pm_async", "1"));
 	node_close(&hot);
 	REQUIRE_EQ(system("lab monitor device_del hot1"), 0);
-	REQUIRE(OS_WAIT_FOR(access(closed.sysfs, F_OK), 20000));
+	REQUIRE(OS_WAIT_FOR(access(closed.sysfs, F_OK), 30000));
 }
 
 int main(int argc, char **argv)

@@ -74,7 +74,7 @@ static void by_others(void)
 	os_thread_join(&reader);
 	CHECK_EQ(node_read32(&nvme, CC), ~0U);
 	node_check_dead(nvme.fd);
-	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 5000));
+	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 30000));
 	tap_step("the node opens again, the device was reset, and is off the bus");
 	node_open_mapped(&again, "nvme");
 	CHECK_EQ(node_read32(&again, CC), 0);
@@ -137,7 +137,7 @@ static void against_opens(void)
 		unsigned long before = __atomic_load_n(&lives, __ATOMIC_SEQ_CST);
 
 		CHECK_OK(reset_by_sysfs());
-		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&lives, __ATOMIC_SEQ_CST) > before, 10000));
+		REQUIRE(OS_WAIT_FOR(__atomic_load_n(&lives, __ATOMIC_SEQ_CST) > before, 30000));
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
 	os_thread_join(&opener);

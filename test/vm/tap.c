@@ -25,8 +25,8 @@
 
 #include "tap.h"
 
-#define DEFAULT_TIMEOUT_S 60
-#define KILL_TIMEOUT_MS 20000
+#define DEFAULT_TIMEOUT_S 120
+#define KILL_TIMEOUT_MS 60000
 #define EXIT_SKIP 77
 #define EXIT_STOPPED 78 /* by a REQUIRE */
 

@@ -19,7 +19,7 @@
 struct tap_test {
 	const char *name;
 	void (*run)(void);
-	unsigned int timeout_s; /* 0: 60 */
+	unsigned int timeout_s; /* 0: 120 */
 };
 
 #define TAP_TEST(function) { #function, function, 0 }

@@ -212,7 +212,7 @@ static void unbind(unsigned int round)
 	for (int i = 0; i < THREADS; i++)
 		os_thread_start(&threads[i], comes_and_goes, NULL);
 	/* At another moment each time. */
-	REQUIRE(OS_WAIT_FOR(__atomic_load_n(&opened, __ATOMIC_SEQ_CST) > round % 5, 20000));
+	REQUIRE(OS_WAIT_FOR(__atomic_load_n(&opened, __ATOMIC_SEQ_CST) > round % 5, 30000));
 	node_unbind(&edu);
 	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < THREADS; i++)

@@ -24,7 +24,7 @@
 #include "os.h"
 #include "tap.h"
 
-#define SOON_NS 5000000000ULL
+#define SOON_NS 30000000000ULL
 
 static struct node edu;
 
@@ -101,8 +101,8 @@ static void taken_away(unsigned int kind)
 	tap_step("pinned memory is the process's own again, and nothing is charged");
 	CHECK_EQ(memory[0], 0x22);
 	CHECK_EQ(memory[2 * PAGE - 1], 0x22);
-	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 5000));
-	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == locked, 5000));
+	CHECK(OS_WAIT_FOR(os_pinned_pages() == 0, 30000));
+	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == locked, 30000));
 	tap_step("every call fails with ENODEV");
 	node_check_dead(edu.fd);
 
@@ -258,7 +258,7 @@ static bool reset_now(const struct node *node)
 	int result = -1;
 
 	OS_WAIT_FOR(!(result = ioctl(node->fd, UDRV_IOC_DEVICE_RESET, &reset)) || errno != EAGAIN,
-		    5000);
+		    30000);
 	return result == 0;
 }
 
@@ -385,7 +385,7 @@ static bool dies_during_reset(struct node *nvme, const char *way)
 	close(ready[0]);
 	atomic_store(&resets, true);
 	os_thread_start(&thread, reset_thread, nvme);
-	blocked = OS_WAIT_FOR(state_of(child) == 'D' || !atomic_load(&resets), 10000) &&
+	blocked = OS_WAIT_FOR(state_of(child) == 'D' || !atomic_load(&resets), 30000) &&
 		  atomic_load(&resets);
 	CHECK_OK(kill(child, SIGKILL));
 	CHECK_EQ(os_wait_child(child), SIGKILL);
@@ -484,7 +484,7 @@ static void registers_wait_for_a_reset(void)
 		CHECK(reset_now(&nvme));
 		CHECK(OS_WAIT_FOR(__atomic_load_n(&by_call.reads, __ATOMIC_SEQ_CST) > before[0] &&
 				  __atomic_load_n(&by_mapping.reads, __ATOMIC_SEQ_CST) > before[1],
-				  20000));
+				  30000));
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
 	os_thread_join(&threads[0]);
