@@ -248,7 +248,7 @@ static void intx_beside_reset(void)
 	CHECK(!masked_at_the_device(&nvme));
 	CHECK_OK(node_irq_mask(&nvme, 0, 1));
 	CHECK(masked_at_the_device(&nvme));
-	CHECK_OK(ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset));
+	CHECK(OS_WAIT_FOR(!ioctl(nvme.fd, UDRV_IOC_DEVICE_RESET, &reset), WAIT_MS));
 	CHECK(masked_at_the_device(&nvme));
 	node_close(&nvme);
 }

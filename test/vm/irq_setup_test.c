@@ -268,7 +268,7 @@ static uint64_t factorial_ns(uint32_t n)
 static void message_to_nowhere(void)
 {
 	const uint32_t interrupt = 0x80, slow = 20000000;
-	uint64_t call_ns = 0, start, n;
+	uint64_t call_ns = ~0ULL, start, took, n;
 	unsigned int times;
 	int log = os_log_open();
 
@@ -280,11 +280,14 @@ static void message_to_nowhere(void)
 		if (!CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_MSI, 1), 1))
 			break;
 		node_write32(&edu, EDU_STATUS, interrupt);
-		node_write32(&edu, EDU_FACTORIAL, n * (call_ns / 1000) / 1000 * (i % 100) / 100);
+		node_write32(&edu, EDU_FACTORIAL,
+			     i < 5 ? 0 : n * (call_ns / 1000) / 1000 * (i % 100) / 100);
 		start = os_now_ns();
 		CHECK_EQ(node_irq_setup(&edu, UDRV_IRQ_NONE, 0), 0);
-		if (i < 5)
-			call_ns = os_now_ns() - start;
+		took = os_now_ns() - start;
+		/* The shortest: one that was held up would make all that follow as long. */
+		if (i < 5 && took < call_ns)
+			call_ns = took;
 		REQUIRE(OS_WAIT_FOR(!(node_read32(&edu, EDU_STATUS) & COMPUTING), 30000));
 		node_write32(&edu, EDU_STATUS, 0);
 		edu_ack(&edu);
@@ -507,7 +510,7 @@ int main(int argc, char **argv)
 		TAP_TEST(replaced),
 		TAP_TEST(names),
 		TAP_TEST(exclusive_line),
-		TAP_TEST_LONG(message_to_nowhere, 120),
+		TAP_TEST_LONG(message_to_nowhere, 300),
 		TAP_TEST(eventfds_intx),
 		TAP_TEST(eventfds_msi),
 		TAP_TEST(bad_eventfds),
