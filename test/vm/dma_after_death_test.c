@@ -34,7 +34,7 @@
 #define DEVICE 0x22
 #define POISON 0x5a
 #define WANTED 3 /* rounds that count */
-#define ROUNDS 40
+#define ROUNDS 100
 #define CPUS_MAX 8U
 #define BATCH 64U
 #define BATCHES 256U /* 64 MiB for each CPU at most */
@@ -245,8 +245,8 @@ static void buffer(void)
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
-		TAP_TEST_LONG(own_pages, 120),
-		TAP_TEST_LONG(buffer, 120),
+		TAP_TEST_LONG(own_pages, 240),
+		TAP_TEST_LONG(buffer, 240),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

@@ -326,7 +326,7 @@ static void dma_after_death(void)
 
 	REQUIRE(shared != MAP_FAILED);
 	tap_step("the device does not write any more");
-	for (int i = 0; i < 20 && told < 5; i++) {
+	for (int i = 0; i < 100 && told < 5; i++) {
 		if (!dies_with_a_transfer(shared))
 			continue;
 		told++;
