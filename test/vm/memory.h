@@ -23,12 +23,11 @@ struct memory_state {
 void memory_read(struct memory_state *state);
 
 /*
- * Checks that @rounds of something left no memory behind. No pinned page at all; no more memory in
- * use than a quarter of a page for each round, no more objects of a kmalloc cache than one for
- * every fourth round, and on top of both what is found between two looks at an idle machine
- * (memory.c: NOISE_*). @before is the state after some rounds to warm up.
+ * Checks that @rounds of something left no memory behind: @before is the state after some rounds to warm
+ * up. No pinned page at all; no more memory in use than a quarter of a page for each round, no more
+ * objects of a kmalloc cache than one for every fourth round, and on top of both what is found between
+ * two looks at an idle machine (memory.c: NOISE_*). What is not so at once may become so within a minute.
  */
-void memory_check(const struct memory_state *before, const struct memory_state *after,
-		  unsigned int rounds);
+void memory_check(const struct memory_state *before, unsigned int rounds);
 
 #endif

@@ -41,8 +41,7 @@ static void after(void)
 	REQUIRE_EQ(fread(&noted, sizeof(noted), 1, file), 1);
 	fclose(file);
 	REQUIRE(getenv("UDRV_ROUNDS"));
-	memory_read(&state);
-	memory_check(&noted, &state, strtoul(getenv("UDRV_ROUNDS"), NULL, 10));
+	memory_check(&noted, strtoul(getenv("UDRV_ROUNDS"), NULL, 10));
 }
 
 int main(int argc, char **argv)
