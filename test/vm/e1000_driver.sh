@@ -99,7 +99,7 @@ killed() {
 check "killed under traffic and started again, three times" killed
 check "starts once more" nic_up --irq="$kind" "$device"
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
-within 40 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
+within 120 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
 check "iperf3 again" iperf 2
 check "iperf3 again, from the peer" iperf 2 --reverse
 
@@ -111,7 +111,7 @@ ip link del nic0
 check "unbind" udrv unbind "$device"
 kernel_has_it() { equal "$(basename "$(readlink "/sys/bus/pci/devices/0000:$device/driver")")" "$driver"; }
 check "the kernel's driver has the card" within 30 kernel_has_it
-udevadm settle --timeout=30 # it has its last name then
+udevadm settle --timeout=120 # it has its last name then
 own=$(interface_of "$device")
 addresses "$own"
 check "and a link" within 30 has_carrier "$own"

@@ -26,7 +26,7 @@ net_card() {
 interface_of() {
 	local path
 
-	udevadm settle --timeout=30
+	udevadm settle --timeout=120
 	for path in "/sys/bus/pci/devices/0000:$1"/{virtio*/,}net/*; do
 		[ ! -e "$path" ] || basename "$path"
 	done
@@ -143,7 +143,7 @@ transfer() {
 	"${to_ns[@]}" nc "-$version" -l 5000 >"$to" </dev/null &
 	listener=$!
 	# It listens when /proc/net/tcp says so: state 0A, port 0x1388.
-	within 15 "${to_ns[@]}" grep -q ':1388 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 || status=1
+	within 60 "${to_ns[@]}" grep -q ':1388 0*:0000 0A' /proc/net/tcp /proc/net/tcp6 || status=1
 	[ "$status" = 1 ] || "${from_ns[@]}" timeout 60 nc -N "$address" 5000 <"$file" >/dev/null || status=1
 	[ "$status" = 0 ] || kill "$listener"
 	wait "$listener" || status=1
