@@ -7,6 +7,7 @@
  * the layout): 0 is the interrupt, a region's range is a register. A node cannot seek, so that a
  * plain read() is always at 0.
  */
+#include <linux/file.h>
 #include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/pid.h>
@@ -228,6 +229,32 @@ static const struct file_operations udrv_cdev_fops = {
 	.unlocked_ioctl = udrv_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
+
+/**
+ * udrv_cdev_client_get() - the client behind a descriptor of the calling process
+ * @fd: of a node, open for writing
+ *
+ * Return: a reference, or an ERR_PTR: -EBADF, -EINVAL it is something else
+ */
+struct udrv_client *udrv_cdev_client_get(int fd)
+{
+	struct file *file = fget(fd);
+	struct udrv_client *client;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	if (file->f_op != &udrv_cdev_fops) {
+		client = ERR_PTR(-EINVAL);
+	} else {
+		client = file->private_data;
+		if (client->read_only)
+			client = ERR_PTR(-EBADF);
+		else
+			kref_get(&client->ref);
+	}
+	fput(file);
+	return client;
+}
 
 /* ---- sysfs: the state, for the tools ---- */
 

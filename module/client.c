@@ -88,6 +88,7 @@ err_free:
 void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 {
 	struct udrv_device *udev = client->udev;
+	struct udrv_net_session *net;
 
 	lockdep_assert_held(&udev->lock);
 	mutex_lock(&client->lock);
@@ -97,6 +98,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	/* 1. Nothing reaches the process any more, and nothing that it calls reaches the device. */
 	WRITE_ONCE(client->ended, true);
 	udrv_irq_silence(client);
+	udrv_net_silence(client);
 	if (how != UDRV_END_RELEASE)
 		udrv_area_revoke_all(client); /* at release there are no mappings left */
 
@@ -119,8 +121,10 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	udrv_irq_end(client);
 	udrv_pci_restore_config(udev, how);
 
-	/* 6. Upper halves have their place here. 7. and 8. DMA is unmapped, flushed, then freed. */
+	/* 6. Upper halves. 7. and 8. DMA is unmapped, flushed, then freed: theirs too. */
+	net = udrv_net_detach(client);
 	udrv_dma_end(client);
+	udrv_net_end(net);
 	udrv_bar_end(udev);
 out:
 	mutex_unlock(&client->lock);
@@ -159,6 +163,22 @@ void udrv_client_revoke(struct udrv_device *udev, bool confined_only)
 {
 	mutex_lock(&udev->lock);
 	if (udev->client && (udev->client->confined || !confined_only))
+		udrv_client_leave(udev, UDRV_END_REVOKE);
+	mutex_unlock(&udev->lock);
+}
+
+/**
+ * udrv_client_end_of() - end this client's tenure, if it has not ended
+ * @client: whose
+ *
+ * Context: process, udev->lock not held.
+ */
+void udrv_client_end_of(struct udrv_client *client)
+{
+	struct udrv_device *udev = client->udev;
+
+	mutex_lock(&udev->lock);
+	if (udev->client == client)
 		udrv_client_leave(udev, UDRV_END_REVOKE);
 	mutex_unlock(&udev->lock);
 }

@@ -21,6 +21,7 @@
 #include <linux/uaccess.h>
 
 #include "irq.h"
+#include "ring.h"
 
 /* ---- one vector ---- */
 
@@ -37,8 +38,11 @@ static __always_inline void vector_fire(struct udrv_vector *v)
 	}
 	if (likely(!v->pending++)) {
 		v->time_ns = ktime_get_ns();
-		set_bit(v->index, v->bits);
+		if (likely(!v->waiter))
+			set_bit(v->index, v->bits);
 	}
+	if (unlikely(v->waiter))
+		udrv_waiter_wake(v->waiter);
 }
 
 static noinline void irq_wake_sleepers(struct udrv_irq *irq)
@@ -326,9 +330,10 @@ static bool irq_arm(struct udrv_irq *irq)
 
 	spin_lock_irqsave(&v->lock, flags);
 	/*
-	 * With an eventfd the waiter hears of nothing; and IRQ_SETUP may just have come and gone.
+	 * With an eventfd or a queue this waiter hears of nothing; and IRQ_SETUP may just have come
+	 * and gone.
 	 */
-	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd) {
+	if (irq->kind == UDRV_IRQ_INTX && !v->eventfd && !v->waiter) {
 		/*
 		 * The handler may have come since the caller looked. That interrupt has not been
 		 * acknowledged, so arming would find the line asserted, and count it again.

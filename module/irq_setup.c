@@ -16,9 +16,6 @@
 
 #include "irq.h"
 
-/* Most pending interrupts that ATTACH tells its eventfd of. */
-#define IRQ_MOVED_MAX 65536
-
 static int irq_alloc_vectors(struct udrv_client *client)
 {
 	struct udrv_device *udev = client->udev;
@@ -62,6 +59,7 @@ static void vector_release(struct udrv_vector *v)
 	spin_lock_irqsave(&v->lock, flags);
 	eventfd = v->eventfd;
 	v->eventfd = NULL;
+	v->waiter = NULL;
 	v->pending = 0;
 	v->value = 0;
 	v->total = 0;
@@ -481,100 +479,6 @@ int udrv_irq_mask(struct udrv_client *client, void *arg)
 int udrv_irq_unmask(struct udrv_client *client, void *arg)
 {
 	return irq_mask_range(client, arg, false);
-}
-
-/*
- * Exchange a vector's eventfd, client->lock held. What is pending moves to the new one, as far as
- * an eventfd can be told one by one. Return the old one.
- */
-static struct eventfd_ctx *vector_swap_eventfd(struct udrv_vector *v, struct eventfd_ctx *eventfd)
-{
-	struct udrv_irq *irq = v->irq;
-	struct eventfd_ctx *old;
-	unsigned long flags;
-	u64 moved = 0;
-
-	lockdep_assert_held(&irq_client(irq)->lock);
-	spin_lock_irqsave(&v->lock, flags);
-	old = v->eventfd;
-	v->eventfd = eventfd;
-	v->value = 0;
-	if (eventfd) {
-		moved = min_t(u64, v->pending, IRQ_MOVED_MAX);
-		v->pending = 0;
-		clear_bit(v->index, irq->pending);
-	}
-	/* Waiters that the eventfd kept from arming INTx do it now. */
-	if (old && !eventfd)
-		WRITE_ONCE(irq->setups, irq->setups + 1);
-	spin_unlock_irqrestore(&v->lock, flags);
-
-	/* Outside of the lock: client->lock keeps the eventfd. */
-	for (; moved; moved--)
-		udrv_eventfd_signal(eventfd);
-	if (old && !eventfd)
-		udrv_irq_wake(irq);
-	return old;
-}
-
-/**
- * udrv_irq_attach() - UDRV_IOC_IRQ_ATTACH
- * @client: the caller
- * @arg: struct udrv_ioc_irq_attach
- */
-int udrv_irq_attach(struct udrv_client *client, void *arg)
-{
-	struct udrv_ioc_irq_attach *p = arg;
-	struct eventfd_ctx *eventfd;
-	int ret;
-
-	if (p->flags)
-		return -EINVAL;
-	eventfd = eventfd_ctx_fdget(p->fd);
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
-
-	ret = udrv_client_lock(client);
-	if (ret)
-		goto out;
-	if (p->vector < client->irq.count)
-		eventfd = vector_swap_eventfd(&client->irq.vectors[p->vector], eventfd);
-	else
-		ret = -EINVAL;
-	udrv_client_unlock(client);
-out:
-	if (eventfd)
-		eventfd_ctx_put(eventfd);
-	return ret;
-}
-
-/**
- * udrv_irq_detach() - UDRV_IOC_IRQ_DETACH
- * @client: the caller
- * @arg: struct udrv_ioc_irq_attach
- */
-int udrv_irq_detach(struct udrv_client *client, void *arg)
-{
-	struct udrv_ioc_irq_attach *p = arg;
-	struct eventfd_ctx *eventfd = NULL;
-	int ret;
-
-	if (p->flags || p->fd != -1)
-		return -EINVAL;
-
-	ret = udrv_client_lock(client);
-	if (ret)
-		return ret;
-	if (p->vector >= client->irq.count) {
-		ret = -EINVAL;
-	} else {
-		eventfd = vector_swap_eventfd(&client->irq.vectors[p->vector], NULL);
-		ret = eventfd ? 0 : -ENOENT;
-	}
-	udrv_client_unlock(client);
-	if (eventfd)
-		eventfd_ctx_put(eventfd);
-	return ret;
 }
 
 /* ---- the client's life ---- */

@@ -27,12 +27,18 @@ static int __init udrv_init(void)
 	if (ret)
 		goto err_cdev;
 
-	ret = udrv_pci_init();
+	ret = udrv_net_init();
 	if (ret)
 		goto err_trust;
 
+	ret = udrv_pci_init();
+	if (ret)
+		goto err_net;
+
 	return 0;
 
+err_net:
+	udrv_net_exit();
 err_trust:
 	udrv_trust_exit();
 err_cdev:
@@ -45,6 +51,7 @@ err_wq:
 static void __exit udrv_exit(void)
 {
 	udrv_pci_exit();
+	udrv_net_exit();
 	udrv_trust_exit();
 	udrv_cdev_exit();
 	destroy_workqueue(udrv_wq);

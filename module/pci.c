@@ -189,6 +189,7 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	mutex_init(&udev->lock);
 	init_rwsem(&udev->bar_sem);
 	spin_lock_init(&udev->command_lock);
+	INIT_LIST_HEAD(&udev->nets);
 	udrv_cdev_init_device(udev); /* from here on put_device() frees it */
 	pci_set_drvdata(pdev, udev);
 
@@ -262,6 +263,8 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 	udrv_pci_reset_at_end(udev, UDRV_END_REMOVE); /* if an earlier end could not */
 	mutex_unlock(&udev->lock);
 
+	/* Not under the lock: it takes rtnl, under which anything may be waited for. */
+	udrv_net_remove(udev);
 	udrv_trust_del(udev);
 	/* Not under the lock: this waits for readers of our sysfs attributes, who take it. */
 	udrv_cdev_del(udev);

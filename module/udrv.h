@@ -13,6 +13,7 @@
  *	device_lock  >  udev->lock
  *	mmap_lock  >  udev->lock  >  client->lock  >  udev->bar_sem  >  (page tables)
  *	                              client->lock  >  client->dma_lock
+ *	                              client->lock  >  udrv_net_lock (net/net.h has what follows)
  *	                              client->lock  >  vector->lock  >  udev->command_lock
  *
  * - device_lock (the PCI device's, or another's that is being bound): the PCI core takes it before it
@@ -74,7 +75,9 @@
 
 struct udrv_client;
 struct udrv_dma_slot;
+struct udrv_net_session;
 struct udrv_prog;
+struct udrv_waiter;
 
 /* How a driver's tenure ends. */
 enum udrv_end {
@@ -162,6 +165,7 @@ struct udrv_bar {
  * @held: somebody has it open, and who; written under udrv_trust_lock, cleared under @lock
  * @holder: see @held
  * @confined: see @held: its tier
+ * @nets: its network interfaces; under rtnl
  * @saved_state: config space as it is while nobody drives the device, or NULL
  * @saved_dma_mask: the DMA parameters that the bus had set, for the next driver
  * @saved_coherent_mask: likewise
@@ -200,6 +204,8 @@ struct udrv_device {
 	kuid_t holder;
 	bool confined;
 
+	struct list_head nets;
+
 	struct pci_saved_state *saved_state;
 	u64 saved_dma_mask;
 	u64 saved_coherent_mask;
@@ -218,6 +224,7 @@ struct udrv_device {
  * @time_ns: when the first pending one came
  * @value: what the acknowledge program read for those pending, ORed
  * @eventfd: where they go instead, or NULL
+ * @waiter: the queue of an upper half that they wake instead, or NULL
  * @irq: the table that this vector is in; constant
  * @bits: its @pending; constant
  * @index: its number there; constant
@@ -232,6 +239,7 @@ struct udrv_vector {
 	u64 time_ns;
 	u64 value;
 	struct eventfd_ctx *eventfd;
+	struct udrv_waiter *waiter;
 	struct udrv_irq *irq;
 	unsigned long *bits;
 	unsigned int index;
@@ -305,6 +313,7 @@ struct udrv_charge {
  * @ack: program for the INTx handler, from the next set-up on; under @lock
  * @quiesce: program for the end; under @lock
  * @confined: opened in the confined tier; constant
+ * @net: its service of a network interface, or NULL; under @lock
  * @dma_lock: see the lock table
  * @dma_buffers: handle -> struct udrv_dma of a buffer
  * @dma_next_buffer: where the search for a free handle begins
@@ -339,6 +348,7 @@ struct udrv_client {
 	struct udrv_prog *ack;
 	struct udrv_prog *quiesce;
 	bool confined;
+	struct udrv_net_session *net;
 
 	struct mutex dma_lock;
 	struct xarray dma_buffers;
@@ -390,12 +400,14 @@ void udrv_cdev_exit(void);
 int udrv_cdev_add(struct udrv_device *udev);
 void udrv_cdev_del(struct udrv_device *udev);
 void udrv_cdev_init_device(struct udrv_device *udev);
+struct udrv_client *udrv_cdev_client_get(int fd);
 
 /* client.c: one driver's tenure */
 struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *file, bool confined);
 void udrv_client_end(struct udrv_client *client, enum udrv_end how);
 bool udrv_client_leave(struct udrv_device *udev, enum udrv_end how);
 void udrv_client_revoke(struct udrv_device *udev, bool confined_only);
+void udrv_client_end_of(struct udrv_client *client);
 void udrv_client_put(struct udrv_client *client);
 int udrv_client_lock(struct udrv_client *client);
 void udrv_client_unlock(struct udrv_client *client);
@@ -442,7 +454,10 @@ int udrv_bar_mmap_check(struct udrv_client *client, unsigned int index, bool wc,
 void udrv_bar_end(struct udrv_device *udev);
 int udrv_bar_region_info(struct udrv_client *client, void *arg);
 
-/* irq.c: interrupts, the fast path; irq_setup.c: vectors coming and going */
+/*
+ * irq.c: interrupts, the fast path; irq_setup.c: vectors coming and going; irq_attach.c: where they
+ * go
+ */
 void udrv_irq_init(struct udrv_client *client);
 void udrv_irq_free(struct udrv_client *client);
 void udrv_irq_silence(struct udrv_client *client);
@@ -460,6 +475,11 @@ int udrv_irq_mask(struct udrv_client *client, void *arg);
 int udrv_irq_unmask(struct udrv_client *client, void *arg);
 int udrv_irq_attach(struct udrv_client *client, void *arg);
 int udrv_irq_detach(struct udrv_client *client, void *arg);
+struct udrv_vector *udrv_irq_waiter_attach(struct udrv_client *client, u32 index,
+					   struct udrv_waiter *waiter, struct udrv_vector *old);
+void udrv_irq_waiter_arm(struct udrv_vector *v, struct udrv_waiter *waiter);
+void udrv_irq_waiter_take(struct udrv_vector *v, struct udrv_waiter *waiter, u32 *count,
+			  u64 *value);
 
 /* prog.c: register programs */
 int udrv_prog_set(struct udrv_client *client, void *arg);
@@ -497,5 +517,13 @@ int udrv_dma_unmap(struct udrv_client *client, void *arg);
 int udrv_dma_sync(struct udrv_client *client, void *arg);
 void udrv_dma_streaming_unmap(struct udrv_client *client, struct udrv_dma *dma);
 void udrv_dma_streaming_reap(struct udrv_client *client, struct udrv_dma *dma);
+
+/* net/: network interfaces */
+int udrv_net_init(void);
+void udrv_net_exit(void);
+void udrv_net_silence(struct udrv_client *client);
+struct udrv_net_session *udrv_net_detach(struct udrv_client *client);
+void udrv_net_end(struct udrv_net_session *session);
+void udrv_net_remove(struct udrv_device *udev);
 
 #endif /* UDRV_UDRV_H */

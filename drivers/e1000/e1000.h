@@ -47,6 +47,7 @@ struct e1000_rx {
 	unsigned int count;
 	unsigned int next; /* first that may hold a frame */
 	unsigned int held; /* before it: taken, and not given back to the card yet */
+	unsigned int tail; /* the card has descriptors up to here, this one not (net.c) */
 	bool in_bad_frame; /* dropping the pieces of a frame up to its end */
 	uint64_t frames, bytes, errors;
 };
@@ -84,7 +85,12 @@ struct e1000 {
 	unsigned int irq;    /* UDRV_IRQ_* in use */
 	uint32_t irq_causes; /* what is unmasked while we sleep */
 	uint32_t rctl;
+	bool zero_copy;	 /* buffers are the kernel's: net.c fills the rings */
+	bool one_vector; /* every cause interrupts by vector 0 */
+	bool acked;	 /* INTx is acknowledged, and masked, in the handler */
 	bool link_up;
+	bool link_full;	     /* full duplex */
+	uint32_t link_speed; /* Mbit/s */
 	uint8_t address[ETH_ALEN]; /* from the EEPROM */
 	struct e1000_rx rx;
 	struct e1000_tx tx;
@@ -116,6 +122,8 @@ int e1000_open(struct e1000 *nic, const char *name);
 /* From a quiet card to a running one: PHY, filters, rings, interrupts. @irq: UDRV_IRQ_*, NONE: the
  * best */
 int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count);
+/* No interrupt, nothing received, nothing sent */
+void e1000_quieten(struct e1000 *nic);
 /* Back to a quiet card, and give everything back; after a failed open or start too */
 void e1000_close(struct e1000 *nic);
 void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode);
@@ -133,6 +141,8 @@ void e1000_irq_arm(struct e1000 *nic, bool transmit);
 /* After waking: take and acknowledge the interrupt. 1 if the link changed, 0, or -errno: device
  * gone */
 int e1000_irq_take(struct e1000 *nic);
+/* The same for one_vector, where the kernel has taken it. True if the link may have changed */
+bool e1000_irq_taken(struct e1000 *nic, uint32_t count, uint32_t causes);
 
 /* ---- ring.c: descriptors ------------------------------------------------------------ */
 
@@ -145,6 +155,8 @@ void e1000_rx_refill(struct e1000 *nic);
 /* Where the next frames to send go: @room bytes at what it returns, for at most @count frames */
 uint8_t *e1000_tx_space(struct e1000 *nic, uint32_t frame_max, uint64_t *iova, uint32_t *room,
 			unsigned int *count);
+/* A context descriptor, if it differs from the last one; there must be room */
+void e1000_tx_put_context(struct e1000_tx *tx, const struct e1000_tx_context *wanted);
 /* Send frames that lie there */
 void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int count);
 

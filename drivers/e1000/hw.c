@@ -58,7 +58,7 @@ static int wait_register(struct e1000 *nic, unsigned int reg, uint32_t mask, uin
 /* ---- reset [14.3, 14.1; 82574: 4.6] ------------------------------------------------- */
 
 /* No interrupt, nothing received, nothing sent. */
-static void quieten(struct e1000 *nic)
+void e1000_quieten(struct e1000 *nic)
 {
 	e1000_write(nic, E1000_IMC, E1000_IRQ_ALL);
 	e1000_write(nic, E1000_RCTL, 0);
@@ -72,7 +72,7 @@ static int reset(struct e1000 *nic)
 
 	/* Frames on their way through the card end within this time, the longest at 10 Mbit/s too.
 	 */
-	quieten(nic);
+	e1000_quieten(nic);
 	pause_us(10000);
 
 	/* The card loads its defaults from the EEPROM after it: no access before that is done. */
@@ -82,7 +82,7 @@ static int reset(struct e1000 *nic)
 	if (error)
 		return e1000_fail(error, "the card does not come out of its reset");
 
-	quieten(nic);
+	e1000_quieten(nic);
 	e1000_read(nic, E1000_ICR);
 	for (unsigned int i = 0; i < 2; i++) {
 		static const unsigned int rings[2][5] = {
@@ -206,17 +206,18 @@ static int phy_start(struct e1000 *nic)
 
 bool e1000_link(struct e1000 *nic)
 {
-	static const char *const speeds[] = { "10", "100", "1000", "1000" };
+	static const uint32_t speeds[] = { 10, 100, 1000, 1000 };
 	uint32_t status = e1000_read(nic, E1000_STATUS);
 	bool up = status & E1000_STATUS_LU;
 
 	if (up == nic->link_up)
 		return false;
 	nic->link_up = up;
+	nic->link_full = status & E1000_STATUS_FD;
+	nic->link_speed = speeds[(status & E1000_STATUS_SPEED_MASK) >> E1000_STATUS_SPEED_SHIFT];
 	if (up)
-		e1000_say("link up: %s Mbit/s, %s duplex",
-			  speeds[(status & E1000_STATUS_SPEED_MASK) >> E1000_STATUS_SPEED_SHIFT],
-			  status & E1000_STATUS_FD ? "full" : "half");
+		e1000_say("link up: %u Mbit/s, %s duplex", nic->link_speed,
+			  nic->link_full ? "full" : "half");
 	else
 		e1000_say("link down");
 	return true;
@@ -364,8 +365,7 @@ static void start_receiver(struct e1000 *nic)
 	nic->rctl = E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_SECRC | E1000_RCTL_BSIZE_2048 |
 		    E1000_RCTL_MO_47_36 | E1000_RCTL_RDMTS_EIGHTH;
 	e1000_write(nic, E1000_RCTL, nic->rctl);
-	e1000_write(nic, E1000_RDT,
-		    nic->rx.count - 1); /* only now: [14.4], "enable, then bump the tail" */
+	e1000_write(nic, E1000_RDT, nic->rx.tail); /* only now: [14.4], "enable, then bump the tail" */
 }
 
 /* Transmit initialization [14.5]. */
@@ -411,7 +411,7 @@ void e1000_close(struct e1000 *nic)
 	if (!nic->device)
 		return;
 	if (nic->regs) {
-		quieten(nic);
+		e1000_quieten(nic);
 		e1000_count(nic);
 	}
 	udrv_bus_master(nic->device, false); /* waits for what is under way: the rings can go */

@@ -27,7 +27,20 @@ static uint32_t receive_causes(const struct e1000 *nic)
 
 static int setup(struct e1000 *nic, unsigned int irq)
 {
-	int vectors = udrv_irq_setup(nic->device, irq, irq == UDRV_IRQ_MSIX ? 2 : 1);
+	static const struct udrv_prog_op acknowledge[] = {
+		UDRV_OP_READ(0, E1000_ICR, 4),
+		UDRV_OP_TEST_NOT(UINT64_MAX, 0), /* not ours */
+		UDRV_OP_WRITE(0, E1000_IMC, 4, E1000_IRQ_ALL),
+	};
+	int vectors;
+
+	/*
+	 * INTx in a program of three accesses, instead of four of config space for each interrupt. It
+	 * is for trusted drivers only; others do without.
+	 */
+	nic->acked = nic->one_vector && irq == UDRV_IRQ_INTX &&
+		     !udrv_prog_set(nic->device, UDRV_PROG_ACK, acknowledge, 3);
+	vectors = udrv_irq_setup(nic->device, irq, irq == UDRV_IRQ_MSIX && !nic->one_vector ? 2 : 1);
 
 	return vectors < 0 ? vectors : 0;
 }
@@ -37,6 +50,7 @@ int e1000_irq_start(struct e1000 *nic, unsigned int irq)
 	static const char *const names[] = { "none", "INTx", "MSI", "MSI-X" };
 	unsigned int first = irq == UDRV_IRQ_NONE ? nic->model->irq : irq;
 	unsigned int last = irq == UDRV_IRQ_NONE ? UDRV_IRQ_INTX : irq;
+	unsigned int other = nic->one_vector ? VECTOR_QUEUE : VECTOR_OTHER;
 	int error, flags;
 
 	/* The best first, unless one was asked for. */
@@ -49,12 +63,13 @@ int e1000_irq_start(struct e1000 *nic, unsigned int irq)
 	if (nic->irq == UDRV_IRQ_MSIX) {
 		e1000_write(nic, E1000_IVAR,
 			    E1000_IVAR_RXQ0(VECTOR_QUEUE) | E1000_IVAR_TXQ0(VECTOR_QUEUE) |
-				    E1000_IVAR_OTHER(VECTOR_OTHER));
+				    E1000_IVAR_OTHER(other));
 		e1000_write(nic, E1000_EIAC, E1000_IRQ_RXQ0 | E1000_IRQ_TXQ0);
 		e1000_write(nic, E1000_CTRL_EXT,
 			    e1000_read(nic, E1000_CTRL_EXT) | E1000_CTRL_EXT_PBA_CLR);
 		e1000_write(nic, E1000_EITR(VECTOR_QUEUE), INTERVAL);
-		e1000_write(nic, E1000_EITR(VECTOR_OTHER), INTERVAL);
+		if (other == VECTOR_OTHER)
+			e1000_write(nic, E1000_EITR(VECTOR_OTHER), INTERVAL);
 	} else {
 		if (nic->model->device == E1000_DEVICE_82574L) {
 			e1000_write(nic, E1000_EIAC, 0);
@@ -88,7 +103,7 @@ void e1000_irq_arm(struct e1000 *nic, bool transmit)
 	 * Messages are masked from one sleep to the next: with MSI-X by themselves (EIAC), with MSI
 	 * by e1000_irq_take(). INTx is masked by the kernel and armed by the wait.
 	 */
-	if (nic->irq != UDRV_IRQ_INTX || causes != nic->irq_causes)
+	if (nic->irq != UDRV_IRQ_INTX || nic->acked || causes != nic->irq_causes)
 		e1000_write(nic, E1000_IMS, causes);
 	nic->irq_causes = causes;
 }
@@ -114,4 +129,15 @@ int e1000_irq_take(struct e1000 *nic)
 	if (link)
 		e1000_write(nic, E1000_ICR, E1000_IRQ_OTHER | E1000_IRQ_LSC | E1000_IRQ_RXO);
 	return link;
+}
+
+bool e1000_irq_taken(struct e1000 *nic, uint32_t count, uint32_t causes)
+{
+	nic->interrupts += count;
+	if (nic->acked)
+		return causes & E1000_IRQ_LSC;
+	if (nic->irq == UDRV_IRQ_MSI)
+		e1000_write(nic, E1000_IMC, nic->irq_causes);
+	/* The rings are looked at after this: whatever it clears is not missed. */
+	return e1000_read(nic, E1000_ICR) & E1000_IRQ_LSC;
 }

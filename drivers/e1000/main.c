@@ -19,12 +19,14 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include "e1000.h"
+#include "net.h"
 
 /* Turns of the loop after which it looks at signals and the timer even if there is more to do. */
 #define TURNS 16
 
 static struct {
 	const char *device;
+	const char *net;
 	const char *tap;
 	bool dump, promiscuous, verbose;
 	unsigned int irq, rings, stats_s, offloads;
@@ -57,31 +59,48 @@ void e1000_say(const char *format, ...)
 	fputc('\n', stderr);
 }
 
-static void print_statistics(struct e1000 *nic, const struct port *port)
+static void print_frames(const struct e1000 *nic)
 {
-	const struct e1000_statistics *s = &nic->statistics;
-
 	printf("rx_frames=%" PRIu64 " rx_bytes=%" PRIu64 " rx_errors=%" PRIu64 " tx_frames=%" PRIu64
 	       " tx_bytes=%" PRIu64 " tx_software_checksums=%" PRIu64,
 	       nic->rx.frames, nic->rx.bytes, nic->rx.errors, nic->tx.frames, nic->tx.bytes,
 	       nic->tx.software_checksums);
-	printf(" port_pulled=%" PRIu64 " port_pushed=%" PRIu64 " port_dropped=%" PRIu64,
-	       port->counters.pulled, port->counters.pushed, port->counters.push_dropped);
+}
+
+static void print_card(const struct e1000 *nic, uint64_t calls)
+{
+	const struct e1000_statistics *s = &nic->statistics;
+
 	printf(" card_rx=%" PRIu64 " card_rx_bytes=%" PRIu64 " card_tx=%" PRIu64
 	       " card_tx_bytes=%" PRIu64,
 	       s->rx_good, s->rx_good_bytes, s->tx_good, s->tx_good_bytes);
 	printf(" card_missed=%" PRIu64 " card_no_buffer=%" PRIu64 " card_crc=%" PRIu64
 	       " card_length=%" PRIu64,
 	       s->rx_missed, s->rx_no_buffer, s->rx_crc_errors, s->rx_length_errors);
-	printf(" interrupts=%" PRIu64 " calls=%" PRIu64 "\n", nic->interrupts,
-	       port->counters.calls);
+	printf(" interrupts=%" PRIu64 " calls=%" PRIu64 "\n", nic->interrupts, calls);
 	fflush(stdout);
+}
+
+static void print_statistics(const struct e1000 *nic, const struct port *port)
+{
+	print_frames(nic);
+	printf(" port_pulled=%" PRIu64 " port_pushed=%" PRIu64 " port_dropped=%" PRIu64,
+	       port->counters.pulled, port->counters.pushed, port->counters.push_dropped);
+	print_card(nic, port->counters.calls);
+}
+
+static void print_net(struct e1000 *nic, const struct net_counters *counters)
+{
+	e1000_count(nic);
+	print_frames(nic);
+	print_card(nic, counters->turns);
 }
 
 /* ---- options ------------------------------------------------------------------------ */
 
 static const struct argp_option options[] = {
-	{ "tap", 't', "NAME", 0, "be the network interface NAME", 0 },
+	{ "net", 'n', "NAME", 0, "be the network interface NAME, without a copy; default: eth%d", 0 },
+	{ "tap", 't', "NAME", 0, "be the TAP interface NAME", 0 },
 	{ "dump", 'd', NULL, 0, "print what arrives, send nothing", 0 },
 	{ "irq", 'i', "KIND", 0, "intx, msi or msix; default: the best that the card has", 0 },
 	{ "promisc", 'p', NULL, 0, "receive every frame (an interface asks for it by itself)", 0 },
@@ -123,6 +142,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	static const unsigned int offload_bits[] = { 0, PORT_OFFLOAD_CSUM, E1000_OFFLOADS };
 
 	switch (key) {
+	case 'n':
+		opt.net = arg;
+		break;
 	case 't':
 		opt.tap = arg;
 		break;
@@ -157,8 +179,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!opt.device)
 			argp_error(state, "no device; see 'udrv list'");
-		if (!opt.tap == !opt.dump)
-			argp_error(state, "give one of --tap NAME and --dump");
+		if (!!opt.net + !!opt.tap + opt.dump > 1)
+			argp_error(state, "give one of --net NAME, --tap NAME and --dump");
+		if (!opt.tap && !opt.dump && !opt.net)
+			opt.net = "eth%d";
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -312,6 +336,19 @@ static int drive(struct e1000 *nic, struct loop *loop)
 		  nic->address[0], nic->address[1], nic->address[2], nic->address[3],
 		  nic->address[4], nic->address[5]);
 
+	if (opt.net) {
+		const struct net_options net = {
+			.name = opt.net,
+			.offloads = opt.offloads,
+			.irq = opt.irq,
+			.rings = opt.rings,
+			.stats_s = opt.stats_s,
+			.promiscuous = opt.promiscuous,
+			.print = print_net,
+		};
+
+		return net_run(nic, &net);
+	}
 	error = opt.dump ? dump_open(&loop->port)
 			 : tap_open(opt.tap, opt.offloads, &loop->mode, &loop->port);
 	if (error)

@@ -47,7 +47,7 @@ int e1000_rx_start(struct e1000 *nic, unsigned int count)
 	struct e1000_rx *rx = &nic->rx;
 	int error = udrv_dma_alloc(nic->device, count * sizeof(*rx->desc), &rx->ring);
 
-	for (unsigned int i = 0; !error && i < count; i += E1000_RX_PER_BLOCK)
+	for (unsigned int i = 0; !error && !nic->zero_copy && i < count; i += E1000_RX_PER_BLOCK)
 		error = udrv_dma_alloc(nic->device, (size_t)E1000_RX_PER_BLOCK * E1000_RX_BUFFER,
 				       &rx->blocks[i / E1000_RX_PER_BLOCK]);
 	if (error)
@@ -55,8 +55,10 @@ int e1000_rx_start(struct e1000 *nic, unsigned int count)
 
 	rx->desc = rx->ring.addr;
 	rx->count = count;
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; !nic->zero_copy && i < count; i++)
 		rx_desc_reset(rx, i);
+	/* One descriptor stays ours; net.c gives buffers later. */
+	rx->tail = nic->zero_copy ? 0 : count - 1;
 	set_base(nic, E1000_RDBAL, rx->ring.iova);
 	e1000_write(nic, E1000_RDLEN, count * (uint32_t)sizeof(*rx->desc));
 	return 0;
@@ -131,7 +133,7 @@ int e1000_tx_start(struct e1000 *nic, unsigned int count)
 	struct e1000_tx *tx = &nic->tx;
 	int error = udrv_dma_alloc(nic->device, count * sizeof(*tx->desc), &tx->ring);
 
-	if (!error)
+	if (!error && !nic->zero_copy)
 		error = udrv_dma_alloc(nic->device, E1000_TX_STORE, &tx->store);
 	if (error)
 		return error;
@@ -201,7 +203,7 @@ static volatile union e1000_tx_desc *tx_next(struct e1000_tx *tx)
 }
 
 /* The card keeps the last context: one is written only where it differs [3.3.5]. */
-static void tx_context(struct e1000_tx *tx, const struct e1000_tx_context *wanted)
+void e1000_tx_put_context(struct e1000_tx *tx, const struct e1000_tx_context *wanted)
 {
 	volatile struct e1000_tx_context *context;
 
@@ -230,7 +232,7 @@ static void tx_frame(struct e1000 *nic, struct port_frame *frame)
 	uint32_t command = E1000_TXD_DEXT | E1000_TXD_DATA | E1000_TXD_IFCS;
 
 	if (options)
-		tx_context(tx, &context);
+		e1000_tx_put_context(tx, &context);
 	if (options && context.command & E1000_TXD_TSE)
 		command |= E1000_TXD_TSE;
 

@@ -8,6 +8,7 @@
 # part is to know when something has happened: a link, a filter, the end of a process.
 
 E1000=drivers/e1000/e1000
+nic_port=--tap # or --net: what nic0 is
 NET_DIR=$(mktemp -d)
 driver_pid=
 peer_name= # while it is in its namespace
@@ -82,7 +83,7 @@ driver_end() {
 
 # nic_up OPTION... DEVICE: the driver as nic0, with addresses, up to the point where frames go through.
 nic_up() {
-	driver_start --tap nic0 "$@"
+	driver_start $nic_port nic0 "$@"
 	if ! within 30 test -e /sys/class/net/nic0 || ! addresses nic0 || ! within 30 has_carrier nic0; then
 		cat "$NET_DIR/err"
 		return 1

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net.c - the card as a network interface of the kernel, without a copy
+ *
+ * Owns the loop between the card's rings and the kernel's (libudrv_net.h). The kernel hands out
+ * addresses: of packets to send, of buffers to receive into. They go into descriptors, and nothing of
+ * a packet is seen here. One system call for each turn: it tells what was sent and what has arrived,
+ * and sleeps when there is nothing else to do. Reading order: net_run() at the end, turn(), send().
+ *
+ * The hard part is to sleep: the card is allowed to interrupt, and then the kernel is asked to wait.
+ * What arrives in between interrupts at once, for the card remembers causes that were masked.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "e1000.h"
+#include "net.h"
+
+#define SLOT_NONE UINT16_MAX /* tx_slot: no packet ends here */
+
+/* As in ring.c: a piece of a packet stays inside one page. */
+#define TX_PIECE 4096u
+
+struct net {
+	struct e1000 *nic;
+	struct udrv_net *net;
+	struct udrv_net_queue *queue;
+	uint16_t *rx_slot; /* the buffer in each receive descriptor */
+	uint16_t *tx_slot; /* the packet that ends in each transmit descriptor */
+	bool armed;	   /* the card may interrupt */
+	bool tx_full;	   /* no room for the next packet */
+	bool promiscuous;
+	struct net_counters counters;
+};
+
+/* For the signal handler. */
+static struct net *stop_net;
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+	udrv_net_kick(stop_net->net, 0);
+}
+
+/* ---- receive ------------------------------------------------------------------------ */
+
+/* Give the card the buffers that the kernel has for it. */
+static void refill(struct net *n)
+{
+	struct e1000_rx *rx = &n->nic->rx;
+	uint32_t count = udrv_net_fill_count(n->queue);
+	/* One descriptor stays free: tail == head would say that the ring is empty [3.2.6]. */
+	unsigned int room = (rx->next + rx->count - rx->tail - 1) % rx->count;
+
+	if (count > room)
+		count = room;
+	if (!count)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct udrv_net_fill *fill = udrv_net_fill_at(n->queue, i);
+
+		rx->desc[rx->tail].address = htole64(fill->address);
+		rx->desc[rx->tail].status = 0;
+		n->rx_slot[rx->tail] = (uint16_t)fill->slot;
+		rx->tail = rx->tail + 1 == rx->count ? 0 : rx->tail + 1;
+	}
+	udrv_net_fill_consume(n->queue, count);
+	e1000_write(n->nic, E1000_RDT, rx->tail);
+}
+
+/* Frames that have arrived, at most a ring of them. */
+static unsigned int receive(struct net *n)
+{
+	struct e1000_rx *rx = &n->nic->rx;
+	unsigned int frames = 0;
+
+	while (rx->next != rx->tail) {
+		volatile struct e1000_rx_desc *desc = &rx->desc[rx->next];
+		uint8_t status = desc->status, errors;
+		uint16_t length, flags = 0;
+		bool end, bad;
+
+		if (!(status & E1000_RXD_DD))
+			break;
+		udrv_rmb();
+		errors = desc->errors;
+		length = le16toh(desc->length);
+		end = status & E1000_RXD_EOP;
+		bad = !end || rx->in_bad_frame || errors & E1000_RXD_FRAME_ERRORS;
+		rx->in_bad_frame = !end;
+		if (bad) {
+			flags = UDRV_NET_RX_DROP;
+			rx->errors += end;
+		} else {
+			/* A wrong checksum is not ours to judge [3.2.9]. */
+			if (status & E1000_RXD_TCPCS && !(status & E1000_RXD_IXSM) &&
+			    !(errors & E1000_RXD_TCPE))
+				flags = UDRV_NET_RX_CSUM;
+			rx->frames++;
+			rx->bytes += length;
+		}
+		udrv_net_rx_frame(n->queue, n->rx_slot[rx->next], length, flags, 0);
+		rx->next = rx->next + 1 == rx->count ? 0 : rx->next + 1;
+		frames++;
+	}
+	return frames;
+}
+
+/* ---- transmit ----------------------------------------------------------------------- */
+
+/* What the card must be told of the headers [3.3.6]; returns the options of the data descriptors. */
+static uint8_t context_of(const struct udrv_net_tx *tx, struct e1000_tx_context *context)
+{
+	memset(context, 0, sizeof(*context));
+	if (!(tx->flags & UDRV_NET_TX_CSUM))
+		return 0;
+	context->tucss = tx->l4_offset;
+	context->tucso = tx->csum_offset;
+	context->command = E1000_TXD_DEXT | (tx->flags & UDRV_NET_TX_TCP ? E1000_TXD_TCP : 0) |
+			   (tx->flags & UDRV_NET_TX_IPV4 ? E1000_TXD_IPV4 : 0);
+	if (!(tx->flags & UDRV_NET_TX_TSO))
+		return E1000_TXD_TXSM;
+	context->command |= E1000_TXD_TSE | (tx->packet_length - tx->header_length);
+	context->header_length = tx->header_length;
+	context->mss = tx->gso_size;
+	context->ipcss = tx->l3_offset;
+	context->ipcso = (uint8_t)(tx->l3_offset + 10); /* of IPv4's header */
+	context->ipcse = (uint16_t)(tx->l4_offset - 1);
+	return E1000_TXD_TXSM | E1000_TXD_IXSM;
+}
+
+static unsigned int pieces_of(const struct udrv_net_tx *tx)
+{
+	return (unsigned int)((tx->address % TX_PIECE + tx->length + TX_PIECE - 1) / TX_PIECE);
+}
+
+static unsigned int tx_room(const struct e1000_tx *tx)
+{
+	return (tx->clean + tx->count - tx->next - 1) % tx->count;
+}
+
+/* One entry's descriptors; @command has what all of the packet's share. */
+static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t command,
+		       uint8_t options)
+{
+	struct e1000_tx *tx = &n->nic->tx;
+
+	for (uint32_t done = 0, piece; done < entry->length; done += piece) {
+		volatile struct e1000_tx_data *data = &tx->desc[tx->next].data;
+
+		piece = TX_PIECE - (uint32_t)((entry->address + done) % TX_PIECE);
+		if (piece >= entry->length - done) {
+			piece = entry->length - done;
+			if (entry->flags & UDRV_NET_TX_LAST) {
+				command |= E1000_TXD_EOP;
+				n->tx_slot[tx->next] = entry->slot;
+			}
+		}
+		data->address = htole64(entry->address + done);
+		data->command = htole32(command | piece);
+		data->status = 0;
+		data->options = options;
+		data->special = 0;
+		tx->next = tx->next + 1 == tx->count ? 0 : tx->next + 1;
+	}
+}
+
+/* The packet at entry @at of @count that wait; returns its entries, 0: there is no room for it. */
+static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
+{
+	const struct udrv_net_tx *first = udrv_net_tx_at(n->queue, at), *entry = first;
+	struct e1000_tx *tx = &n->nic->tx;
+	struct e1000_tx_context context;
+	uint32_t command = E1000_TXD_DEXT | E1000_TXD_DATA | E1000_TXD_IFCS, entries = 1;
+	unsigned int need = 1 + pieces_of(first); /* a context may be needed */
+	uint8_t options;
+
+	for (; !(entry->flags & UDRV_NET_TX_LAST) && entries < count; entries++) {
+		entry = udrv_net_tx_at(n->queue, at + entries);
+		need += pieces_of(entry);
+	}
+	if (need > tx_room(tx))
+		return 0;
+
+	options = context_of(first, &context);
+	if (options) {
+		e1000_tx_put_context(tx, &context);
+		if (context.command & E1000_TXD_TSE)
+			command |= E1000_TXD_TSE;
+	}
+	for (uint32_t i = 0; i < entries; i++)
+		send_piece(n, udrv_net_tx_at(n->queue, at + i), command, options);
+	tx->frames++;
+	tx->bytes += first->packet_length;
+	return entries;
+}
+
+/* What the kernel has to send, as far as there is room. Returns the number of entries. */
+static uint32_t send(struct net *n)
+{
+	struct e1000_tx *tx = &n->nic->tx;
+	uint32_t count = udrv_net_tx_count(n->queue), done = 0, entries;
+
+	n->tx_full = false;
+	while (done < count) {
+		entries = send_packet(n, done, count - done);
+		if (!entries) {
+			n->tx_full = true;
+			break;
+		}
+		done += entries;
+	}
+	if (!done)
+		return 0;
+	udrv_net_tx_consume(n->queue, done);
+	/* Only the last one reports [3.4.2]: what comes before it is done then too. */
+	tx->batches[tx->batch_next].last = (tx->next + tx->count - 1) % tx->count;
+	tx->desc[tx->batches[tx->batch_next].last].data.command |= htole32(E1000_TXD_RS);
+	tx->batch_next = (tx->batch_next + 1) % tx->count;
+	e1000_write(n->nic, E1000_TDT, tx->next);
+	return done;
+}
+
+/* Whole batches that the card has sent. */
+static unsigned int reclaim(struct net *n)
+{
+	struct e1000_tx *tx = &n->nic->tx;
+	unsigned int packets = 0;
+
+	while (tx->batch_clean != tx->batch_next) {
+		unsigned int last = tx->batches[tx->batch_clean].last;
+		unsigned int end = last + 1 == tx->count ? 0 : last + 1;
+
+		if (!(tx->desc[last].data.status & E1000_TXD_DD))
+			break;
+		while (tx->clean != end) {
+			if (n->tx_slot[tx->clean] != SLOT_NONE) {
+				udrv_net_tx_done(n->queue, n->tx_slot[tx->clean]);
+				n->tx_slot[tx->clean] = SLOT_NONE;
+				packets++;
+			}
+			tx->clean = tx->clean + 1 == tx->count ? 0 : tx->clean + 1;
+		}
+		tx->batch_clean = (tx->batch_clean + 1) % tx->count;
+	}
+	return packets;
+}
+
+/* ---- the loop ----------------------------------------------------------------------- */
+
+/* Is there something to do that needs no waiting? */
+static bool more(const struct net *n)
+{
+	const struct e1000_rx *rx = &n->nic->rx;
+
+	return (udrv_net_tx_count(n->queue) && !n->tx_full) ||
+	       (rx->next != rx->tail && rx->desc[rx->next].status & E1000_RXD_DD);
+}
+
+static int follow(struct net *n)
+{
+	struct udrv_ioc_net_state state;
+	struct port_mode mode = { 0 };
+	int error = udrv_net_state(n->net, &state);
+
+	if (error)
+		return error;
+	memcpy(mode.address, state.address, sizeof(mode.address));
+	mode.promiscuous = n->promiscuous || state.state_flags & UDRV_NET_PROMISC;
+	mode.all_multicast = state.state_flags & UDRV_NET_ALLMULTI;
+	mode.group_count = state.group_count;
+	memcpy(mode.groups, state.groups, sizeof(mode.groups));
+	e1000_set_mode(n->nic, &mode);
+	return 0;
+}
+
+static int tell_link(struct net *n)
+{
+	return udrv_net_link(n->net, n->nic->link_up, n->nic->link_speed, n->nic->link_full);
+}
+
+/* One turn. 0, or -errno. */
+static int turn(struct net *n, uint64_t timeout_ns)
+{
+	unsigned int moved = receive(n) + send(n) + reclaim(n);
+	bool busy;
+	int ready, error;
+
+	/* With nothing more to do, sleep; the card may interrupt from here on. */
+	busy = moved && more(n);
+	if (!busy && !n->armed) {
+		e1000_irq_arm(n->nic, n->nic->tx.batch_clean != n->nic->tx.batch_next);
+		n->armed = true;
+	}
+	ready = udrv_net_turn(n->queue, n->tx_full ? UDRV_NET_READY_TX : 0, busy ? 0 : timeout_ns);
+	n->counters.turns++;
+	refill(n);
+	if (ready < 0)
+		return ready == -EINTR ? 0 : ready;
+
+	if (ready & UDRV_NET_READY_IRQ) {
+		n->armed = false;
+		if (e1000_irq_taken(n->nic, n->queue->turn.irq_count,
+				    (uint32_t)n->queue->turn.irq_value) &&
+		    e1000_link(n->nic)) {
+			error = tell_link(n);
+			if (error)
+				return error;
+		}
+	}
+	return ready & UDRV_NET_READY_STATE ? follow(n) : 0;
+}
+
+static int start(struct net *n, const struct net_options *options)
+{
+	struct e1000 *nic = n->nic;
+	struct udrv_net_options o = {
+		.name = options->name,
+		.features = (options->offloads & PORT_OFFLOAD_CSUM ? UDRV_NET_CSUM | UDRV_NET_RXCSUM : 0) |
+			    (options->offloads & PORT_OFFLOAD_TSO4 ? UDRV_NET_TSO4 : 0),
+		.tx_slots = 256,
+		.rx_slots = 256,
+	};
+	int error;
+
+	memcpy(o.address, nic->address, sizeof(o.address));
+	error = udrv_net_attach(nic->device, &o, &n->net);
+	if (error)
+		return e1000_fail(error, "the interface %s: %s%s", options->name, udrv_strerror(error),
+				  error == -EPERM ? " (to make one: CAP_NET_ADMIN)" : "");
+	n->queue = udrv_net_queue(n->net, 0);
+	e1000_say("interface %s%s%s", udrv_net_name(n->net),
+		  udrv_net_flags(n->net) & UDRV_NET_TAKEN_OVER ? ", taken over" : "",
+		  udrv_net_flags(n->net) & UDRV_NET_COPIES ? ", packets are copied" : "");
+
+	nic->one_vector = true;
+	error = e1000_start(nic, options->irq, options->rings);
+	if (error)
+		return error;
+	n->rx_slot = calloc(nic->rx.count, sizeof(*n->rx_slot));
+	n->tx_slot = malloc(nic->tx.count * sizeof(*n->tx_slot));
+	if (!n->rx_slot || !n->tx_slot)
+		return e1000_fail(-ENOMEM, "out of memory");
+	memset(n->tx_slot, 0xff, nic->tx.count * sizeof(*n->tx_slot)); /* SLOT_NONE */
+	error = udrv_net_vector(n->net, 0, 0);
+	if (error)
+		return e1000_fail(error, "the interrupt: %s", udrv_strerror(error));
+	refill(n);
+	error = follow(n);
+	return error ? error : tell_link(n);
+}
+
+static void catch_signals(struct net *n)
+{
+	struct sigaction action = { .sa_handler = stop };
+
+	stop_net = n;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
+int net_run(struct e1000 *nic, const struct net_options *options)
+{
+	static struct net net;
+	struct net *n = &net;
+	struct timespec now;
+	time_t next = 0;
+	int error;
+
+	n->nic = nic;
+	n->promiscuous = options->promiscuous;
+	nic->zero_copy = true;
+	error = start(n, options);
+	if (!error)
+		catch_signals(n);
+	while (!error && !stopped) {
+		error = turn(n, options->stats_s ? UINT64_C(1000000000) : UDRV_NET_FOREVER);
+		if (error)
+			e1000_fail(error, "the interface %s: %s", udrv_net_name(n->net),
+				   udrv_strerror(error));
+		if (!options->stats_s)
+			continue;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec >= next) {
+			if (next)
+				options->print(nic, &n->counters);
+			next = now.tv_sec + options->stats_s;
+		}
+	}
+	/* The card first: its memory is the kernel's, which takes it back when this is closed. */
+	e1000_quieten(nic);
+	if (!error && options->stats_s)
+		options->print(nic, &n->counters);
+	if (n->net && !error)
+		udrv_net_link(n->net, false, 0, false);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	udrv_net_close(n->net);
+	free(n->rx_slot);
+	free(n->tx_slot);
+	return error;
+}

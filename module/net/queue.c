@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A turn of the driver's loop: hand in, take over, wait
+ *
+ * One call for all that a driver has to tell the kernel, and one sleep for all that it waits for: the
+ * queue's ring, its vector, news of the interface.
+ *
+ * The hard part is the sleep: whatever is to be seen is written before udrv_waiter_wake(), and looked
+ * at after set_current_state(), so that either side sees the other.
+ */
+#include <linux/hrtimer.h>
+
+#include "net.h"
+
+/**
+ * udrv_net_ready() - what there is for the driver of a queue
+ * @q: the queue
+ * Return: UDRV_NET_READY_*
+ */
+u32 udrv_net_ready(struct udrv_net_queue *q)
+{
+	struct udrv_vector *v = READ_ONCE(q->vector);
+	u32 ready = 0;
+
+	if (READ_ONCE(q->tx_produced) != READ_ONCE(q->rings->tx.consumed))
+		ready |= UDRV_NET_READY_TX;
+	if (READ_ONCE(q->fill_produced) != READ_ONCE(q->rings->fill.consumed))
+		ready |= UDRV_NET_READY_FILL;
+	if (v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == &q->waiter)
+		ready |= UDRV_NET_READY_IRQ;
+	if (!q->index && READ_ONCE(q->session->news))
+		ready |= UDRV_NET_READY_STATE;
+	if (READ_ONCE(q->kicked))
+		ready |= UDRV_NET_READY_KICK;
+	return ready;
+}
+
+static int turn_wait(struct udrv_net_queue *q, u32 wanted, u64 timeout_ns)
+{
+	struct udrv_net_session *s = q->session;
+	bool forever = timeout_ns >= KTIME_MAX;
+	ktime_t expires = 0;
+	int ret = 0;
+
+	if (!udrv_waiter_claim(&q->waiter))
+		return -EBUSY;
+	if (!forever)
+		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
+	for (;;) {
+		/* A barrier: pairs with udrv_waiter_wake(). */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (udrv_net_ready(q) & wanted || READ_ONCE(s->ended))
+			break;
+		ret = udrv_waiter_sleep(forever ? NULL : &expires);
+		if (ret)
+			break;
+	}
+	__set_current_state(TASK_RUNNING);
+	udrv_waiter_release(&q->waiter);
+	return ret == -ETIME ? 0 : ret;
+}
+
+static int turn_hand_in(struct udrv_net_queue *q)
+{
+	int ret = -ENODEV;
+
+	if (mutex_lock_interruptible(&q->lock))
+		return -EINTR;
+	if (q->linked) {
+		local_bh_disable();
+		udrv_net_tx_complete(q);
+		udrv_net_rx_receive(q);
+		local_bh_enable();
+		ret = 0;
+	}
+	mutex_unlock(&q->lock);
+	return ret;
+}
+
+/**
+ * udrv_net_turn() - UDRV_IOC_NET_TURN
+ * @session: the caller's
+ * @p: the call, our copy
+ */
+int udrv_net_turn(struct udrv_net_session *session, struct udrv_ioc_net_turn *p)
+{
+	const u32 every = UDRV_NET_READY_TX | UDRV_NET_READY_FILL | UDRV_NET_READY_IRQ |
+			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK;
+	struct udrv_net_queue *q;
+	struct udrv_vector *v;
+	u32 wanted;
+	int ret;
+
+	if (p->flags || p->reserved || p->ready & ~every || p->queue >= session->queue_count)
+		return -EINVAL;
+	q = &session->queues[p->queue];
+	wanted = every & ~p->ready & ~UDRV_NET_READY_FILL;
+
+	ret = turn_hand_in(q);
+	if (ret)
+		return ret;
+
+	if (p->timeout_ns && !(udrv_net_ready(q) & wanted)) {
+		v = READ_ONCE(q->vector);
+		if (v)
+			udrv_irq_waiter_arm(v, &q->waiter);
+		ret = turn_wait(q, wanted, p->timeout_ns);
+		if (ret)
+			return ret;
+	}
+	if (READ_ONCE(session->ended))
+		return -ENODEV;
+
+	p->ready = udrv_net_ready(q);
+	p->irq_count = 0;
+	p->irq_value = 0;
+	if (p->ready & UDRV_NET_READY_KICK)
+		clear_bit(0, &q->kicked);
+	if (p->ready & UDRV_NET_READY_IRQ)
+		udrv_irq_waiter_take(q->vector, &q->waiter, &p->irq_count, &p->irq_value);
+	return 0;
+}

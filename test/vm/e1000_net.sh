@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# e1000_net.sh MODEL KIND: the sample network driver as a network interface of the kernel's, without TAP: frames, what
+# the system sees of it, and the death of its driver with connections open. MODEL: 82540EM or 82574L; KIND: intx, msi, msix.
+
+# shellcheck source-path=SCRIPTDIR/../..
+# shellcheck disable=SC2317  # check and within call functions by their names
+cd "$(dirname "$0")/../.." || exit
+. test/vm/tap.sh
+. test/vm/net.sh
+trap net_cleanup EXIT
+
+model=${1:-82540EM} kind=${2:-intx}
+net_card "$model"
+nic_port=--net
+
+peer_setup "$peer"
+check "bind" udrv bind --lazy "$device" || bail "nothing to drive"
+head -c 8000000 /dev/urandom >"$NET_DIR/file"
+
+# ---- the interface, and frames through it
+
+check "an interface comes up" nic_up --irq="$kind" "$device" || bail "no interface"
+check "with the card's address" equal "$(cat /sys/class/net/nic0/address)" "$address"
+check "with $kind interrupts" grep -q "udrv-$device-$kind" /proc/interrupts
+check "100 pings, none lost" ping_all 100 -i 0.02 10.0.0.2
+check "50 pings of full length, none lost" ping_all 50 -i 0.02 -s 1472 -M "do" 10.0.0.2
+check "pings over IPv6, none lost" ping_all 20 -i 0.02 fd00::2
+check "fragmented pings of 20000 bytes, none lost" ping_all 10 -i 0.05 -s 20000 10.0.0.2
+for version in 4 6; do
+	check "a file to the peer, IPv$version, equal" transfer "$NET_DIR/file" out "$version"
+	check "a file from the peer, IPv$version, equal" transfer "$NET_DIR/file" in "$version"
+done
+check "iperf3 to the peer" iperf 3
+check "iperf3 from the peer" iperf 3 --reverse
+check "iperf3 both ways at once" iperf 3 --bidir
+check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
+
+# ---- what the system sees
+
+check "it is the device's" equal "$(basename "$(readlink /sys/class/net/nic0/device)")" "0000:$device"
+check "ethtool: the driver" grep -q "^driver: udrv" <(ethtool -i nic0)
+check "ethtool: the link" grep -q "Speed: 1000Mb/s" <(ethtool nic0)
+check "ethtool: rings" grep -q "RX:.*256" <(ethtool -g nic0)
+check "ip: its kind" grep -q "udrv" <(ip -d link show nic0)
+stat_of() { ethtool -S nic0 | sed -n "s/^ *queue_0_$1: //p"; }
+check "nothing that made no sense came from the driver" equal "$(stat_of rx_errors) $(stat_of tx_done_errors)" "0 0"
+
+# ---- the driver is killed with a connection open, and started again
+
+index=$(cat /sys/class/net/nic0/ifindex)
+taken_over() {
+	local client status=0
+
+	iperf3 --client 10.0.0.2 --time 8 "$@" >"$NET_DIR/iperf3.out" 2>&1 &
+	client=$!
+	for _ in 1 2 3; do
+		local before
+		before=$(received)
+		within 30 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 500)) || return
+		driver_end KILL
+		has_carrier nic0 || { echo "the carrier is gone"; return 1; }
+		driver_start --net nic0 --irq="$kind" "$device"
+	done
+	wait "$client" || status=$?
+	[ "$status" = 0 ] || cat "$NET_DIR/iperf3.out"
+	return "$status"
+}
+check "killed three times under iperf3, which goes on" taken_over
+check "and from the peer" taken_over --reverse
+check "the interface is the same one" equal "$(cat /sys/class/net/nic0/ifindex)" "$index"
+check "with its addresses" grep -q "10.0.0.1/24" <(ip addr show nic0)
+check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
+
+# ---- without a driver
+
+driver_end KILL
+check "the carrier is held for a while" has_carrier nic0
+check "and dropped when nobody comes" within 20 no_carrier nic0
+check "a driver is welcome all the same" nic_up --irq="$kind" "$device"
+check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
+check "ends on SIGINT with status 0" driver_end INT
+check "and was quiet" is_empty "$NET_DIR/err"
+check "the interface is still there" test -e /sys/class/net/nic0
+check "unbind" udrv unbind "$device"
+check "takes it away" within 20 test ! -e /sys/class/net/nic0
+finish
