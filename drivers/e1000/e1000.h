@@ -23,6 +23,7 @@ struct e1000_model {
 	uint32_t eerd_done; /* EERD: "done", and where the address is */
 	unsigned int eerd_address_shift;
 	uint32_t tipg; /* inter-packet gap [13.4.34] */
+	bool pads;     /* short frames can be left to TCTL.PSP; the older one may spoil them */
 };
 
 /* What both do for the system; IPv6 segmentation is beyond the 82540EM. */

@@ -30,6 +30,7 @@ static const struct e1000_model models[] = {
 		.eerd_done = 1u << 1,
 		.eerd_address_shift = 2,
 		.tipg = 8 | 8 << 10 | 6 << 20,
+		.pads = true,
 	},
 };
 

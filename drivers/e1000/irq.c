@@ -15,6 +15,8 @@
 #define VECTOR_QUEUE 0u /* receive and transmit */
 #define VECTOR_OTHER 1u /* link, overrun */
 
+#define OTHER_CAUSES (E1000_IRQ_OTHER | E1000_IRQ_LSC | E1000_IRQ_RXO)
+
 /* At most 20,000 interrupts a second, in units of 256 ns [13.4.18]. */
 #define INTERVAL (1000000000u / 256u / 20000u)
 
@@ -127,7 +129,7 @@ int e1000_irq_take(struct e1000 *nic)
 	/* Reading ICR would clear the queue's causes too [82574: 10.2.4]: write what vector 1 is
 	 * for. */
 	if (link)
-		e1000_write(nic, E1000_ICR, E1000_IRQ_OTHER | E1000_IRQ_LSC | E1000_IRQ_RXO);
+		e1000_write(nic, E1000_ICR, OTHER_CAUSES);
 	return link;
 }
 
@@ -139,5 +141,9 @@ bool e1000_irq_taken(struct e1000 *nic, uint32_t count, uint32_t causes)
 	if (nic->irq == UDRV_IRQ_MSI)
 		e1000_write(nic, E1000_IMC, nic->irq_causes);
 	/* The rings are looked at after this: whatever it clears is not missed. */
-	return e1000_read(nic, E1000_ICR) & E1000_IRQ_LSC;
+	causes = e1000_read(nic, E1000_ICR);
+	/* Those that MSI-X does not clear by itself (EIAC) would interrupt for ever. */
+	if (nic->irq == UDRV_IRQ_MSIX && causes & OTHER_CAUSES)
+		e1000_write(nic, E1000_ICR, OTHER_CAUSES);
+	return causes & E1000_IRQ_LSC;
 }

@@ -322,7 +322,8 @@ static int start(struct net *n, const struct net_options *options)
 	struct udrv_net_options o = {
 		.name = options->name,
 		.features = (options->offloads & PORT_OFFLOAD_CSUM ? UDRV_NET_CSUM | UDRV_NET_RXCSUM : 0) |
-			    (options->offloads & PORT_OFFLOAD_TSO4 ? UDRV_NET_TSO4 : 0),
+			    (options->offloads & PORT_OFFLOAD_TSO4 ? UDRV_NET_TSO4 : 0) |
+			    (nic->model->pads ? UDRV_NET_PADS : 0),
 		.tx_slots = 256,
 		.rx_slots = 256,
 	};

@@ -164,7 +164,7 @@ err_free:
 static int attach_check(const struct udrv_ioc_net_attach *p)
 {
 	const u32 features = UDRV_NET_CSUM | UDRV_NET_TSO4 | UDRV_NET_TSO6 | UDRV_NET_RXCSUM |
-			     UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX;
+			     UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS;
 
 	if (p->flags || p->reserved0 || p->features & ~features)
 		return -EINVAL;

@@ -283,8 +283,8 @@ netdev_tx_t udrv_net_xmit(struct sk_buff *skb, struct net_device *dev)
 		if (netif_tx_queue_stopped(txq))
 			return NETDEV_TX_BUSY;
 	}
-	/* Devices do not all pad, and their drivers cannot: they do not see the packet. */
-	if (eth_skb_pad(skb)) {
+	/* Where the device does not pad, its driver could not: it does not see the packet. */
+	if (!(s->features & UDRV_NET_PADS) && eth_skb_pad(skb)) {
 		udrv_net_count(&net->tx[index], &net->tx[index].dropped, 1);
 		goto out_tell;
 	}

@@ -145,6 +145,7 @@ struct udrv_net_rings {
 #define UDRV_NET_RXCSUM (1U << 3)  /* UDRV_NET_RX_CSUM */
 #define UDRV_NET_VLAN_TX (1U << 4) /* UDRV_NET_TX_VLAN */
 #define UDRV_NET_VLAN_RX (1U << 5) /* UDRV_NET_RX_VLAN */
+#define UDRV_NET_PADS (1U << 6)	   /* frames shorter than 60 bytes are padded by the device, not before */
 
 /* udrv_ioc_net_attach.state */
 #define UDRV_NET_TAKEN_OVER (1U << 0) /* the interface was there already */
