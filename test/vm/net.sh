@@ -60,7 +60,10 @@ addresses() {
 	ip addr replace 10.0.0.1/24 dev "$1" && ip addr replace fd00::1/64 dev "$1" nodad && ip link set "$1" up
 }
 
-has_carrier() { file_is "/sys/class/net/$1/carrier" 1; }
+# The carrier, and the queues that the kernel sets up for it: in a work item that holds rtnl, as the last command waits for.
+has_carrier() {
+	file_is "/sys/class/net/$1/carrier" 1 && file_is "/sys/class/net/$1/operstate" up && ip link set "$1" up
+}
 no_carrier() { file_is "/sys/class/net/$1/carrier" 0; }
 
 # driver_start OPTION... DEVICE: the driver in the background; what it says is in $NET_DIR/out and err.
