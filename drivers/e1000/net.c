@@ -334,7 +334,7 @@ static int start(struct net *n, const struct net_options *options)
 	if (error)
 		return e1000_fail(error, "the interface %s: %s%s", options->name, udrv_strerror(error),
 				  error == -EPERM ? " (to make one: CAP_NET_ADMIN)" : "");
-	n->queue = udrv_net_queue(n->net, 0);
+	n->queue = udrv_net_get_queue(n->net, 0);
 	e1000_say("interface %s%s%s", udrv_net_name(n->net),
 		  udrv_net_flags(n->net) & UDRV_NET_TAKEN_OVER ? ", taken over" : "",
 		  udrv_net_flags(n->net) & UDRV_NET_COPIES ? ", packets are copied" : "");

@@ -111,7 +111,7 @@ struct udrv_net_ring {
 };
 
 /**
- * struct udrv_net_queue - a queue's rings; from udrv_net_queue()
+ * struct udrv_net_queue - a queue's rings; from udrv_net_get_queue()
  * @turn: the call, with its answer: ready, irq_count, irq_value
  */
 struct udrv_net_queue {
@@ -124,8 +124,8 @@ struct udrv_net_queue {
 	int fd;
 };
 
-/** udrv_net_queue() - queue @index; the object's, valid until udrv_net_close(); NULL: there is none */
-struct udrv_net_queue *udrv_net_queue(struct udrv_net *net, unsigned int index);
+/** udrv_net_get_queue() - queue @index; the object's, valid until udrv_net_close(); NULL: there is none */
+struct udrv_net_queue *udrv_net_get_queue(struct udrv_net *net, unsigned int index);
 
 /* Entries that the kernel has produced and we have not consumed. */
 static inline uint32_t udrv_net_ring_count(const struct udrv_net_ring *ring)

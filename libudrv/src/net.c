@@ -168,7 +168,7 @@ int udrv_net_kick(struct udrv_net *net, unsigned int queue)
 	return udrv_call(net->fd, UDRV_IOC_NET_KICK, &call);
 }
 
-struct udrv_net_queue *udrv_net_queue(struct udrv_net *net, unsigned int index)
+struct udrv_net_queue *udrv_net_get_queue(struct udrv_net *net, unsigned int index)
 {
 	return index < net->info.queue_count ? &net->queues[index] : NULL;
 }

@@ -6,6 +6,8 @@
  * are written out here, and not computed, so that a change of the header cannot pass unseen.
  */
 #include <stddef.h>
+#include <udrv/net.h>
+#include <udrv/ring.h>
 #include <udrv/udrv.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " has changed its size")
@@ -31,6 +33,12 @@ CALL(UDRV_IOC_DMA_FREE, 0x22);
 CALL(UDRV_IOC_DMA_MAP, 0x23);
 CALL(UDRV_IOC_DMA_UNMAP, 0x24);
 CALL(UDRV_IOC_DMA_SYNC, 0x25);
+CALL(UDRV_IOC_NET_ATTACH, 0x40);
+CALL(UDRV_IOC_NET_TURN, 0x41);
+CALL(UDRV_IOC_NET_STATE, 0x42);
+CALL(UDRV_IOC_NET_LINK, 0x43);
+CALL(UDRV_IOC_NET_VECTOR, 0x44);
+CALL(UDRV_IOC_NET_KICK, 0x45);
 
 SIZE(udrv_ioc_device_info, 72);
 AT(udrv_ioc_device_info, features, 8);
@@ -138,3 +146,70 @@ AT(udrv_ioc_dma_sync, handle, 8);
 AT(udrv_ioc_dma_sync, to, 12);
 AT(udrv_ioc_dma_sync, offset, 16);
 AT(udrv_ioc_dma_sync, length, 24);
+
+SIZE(udrv_ring, 128);
+AT(udrv_ring, produced, 0);
+AT(udrv_ring, consumed, 64);
+SIZE(udrv_net_tx, 32);
+AT(udrv_net_tx, address, 0);
+AT(udrv_net_tx, length, 8);
+AT(udrv_net_tx, slot, 12);
+AT(udrv_net_tx, flags, 14);
+AT(udrv_net_tx, packet_length, 16);
+AT(udrv_net_tx, vlan_tci, 20);
+AT(udrv_net_tx, gso_size, 22);
+AT(udrv_net_tx, l3_offset, 24);
+AT(udrv_net_tx, l4_offset, 25);
+AT(udrv_net_tx, csum_offset, 26);
+AT(udrv_net_tx, header_length, 27);
+SIZE(udrv_net_fill, 16);
+AT(udrv_net_fill, address, 0);
+AT(udrv_net_fill, length, 8);
+AT(udrv_net_fill, slot, 12);
+SIZE(udrv_net_rx, 16);
+AT(udrv_net_rx, slot, 0);
+AT(udrv_net_rx, length, 4);
+AT(udrv_net_rx, flags, 8);
+AT(udrv_net_rx, vlan_tci, 10);
+SIZE(udrv_net_rings, 512);
+AT(udrv_net_rings, tx, 0);
+AT(udrv_net_rings, tx_done, 128);
+AT(udrv_net_rings, fill, 256);
+AT(udrv_net_rings, rx, 384);
+SIZE(udrv_ioc_net_attach, 104);
+AT(udrv_ioc_net_attach, device_fd, 8);
+AT(udrv_ioc_net_attach, features, 12);
+AT(udrv_ioc_net_attach, name, 16);
+AT(udrv_ioc_net_attach, address, 32);
+AT(udrv_ioc_net_attach, queue_count, 40);
+AT(udrv_ioc_net_attach, tx_slots, 44);
+AT(udrv_ioc_net_attach, rx_slots, 48);
+AT(udrv_ioc_net_attach, max_mtu, 52);
+AT(udrv_ioc_net_attach, grace_ms, 56);
+AT(udrv_ioc_net_attach, ifindex, 60);
+AT(udrv_ioc_net_attach, state, 64);
+AT(udrv_ioc_net_attach, tx_entries, 68);
+AT(udrv_ioc_net_attach, map_bytes, 72);
+AT(udrv_ioc_net_attach, queue_bytes, 80);
+AT(udrv_ioc_net_attach, tx_offset, 88);
+AT(udrv_ioc_net_attach, tx_done_offset, 92);
+AT(udrv_ioc_net_attach, fill_offset, 96);
+AT(udrv_ioc_net_attach, rx_offset, 100);
+SIZE(udrv_ioc_net_turn, 40);
+AT(udrv_ioc_net_turn, queue, 8);
+AT(udrv_ioc_net_turn, ready, 12);
+AT(udrv_ioc_net_turn, timeout_ns, 16);
+AT(udrv_ioc_net_turn, irq_count, 24);
+AT(udrv_ioc_net_turn, irq_value, 32);
+SIZE(udrv_ioc_net_state, 412);
+AT(udrv_ioc_net_state, state_flags, 8);
+AT(udrv_ioc_net_state, mtu, 12);
+AT(udrv_ioc_net_state, address, 16);
+AT(udrv_ioc_net_state, group_count, 24);
+AT(udrv_ioc_net_state, groups, 28);
+SIZE(udrv_ioc_net_link, 16);
+AT(udrv_ioc_net_link, link, 8);
+AT(udrv_ioc_net_link, speed, 12);
+SIZE(udrv_ioc_net_queue, 16);
+AT(udrv_ioc_net_queue, queue, 8);
+AT(udrv_ioc_net_queue, vector, 12);
