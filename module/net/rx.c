@@ -338,7 +338,7 @@ void udrv_net_rx_receive(struct udrv_net_queue *q)
 	if (!filled)
 		return;
 	for (;;) {
-		batch = min(filled, (u32)RX_BATCH);
+		batch = min_t(u32, filled, RX_BATCH);
 		rx_batch(q, batch);
 		filled -= batch;
 		if (!filled)

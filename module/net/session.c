@@ -413,7 +413,8 @@ static int net_state(struct udrv_net_session *s, struct udrv_ioc_net_state *p)
 		goto out;
 	/* Before looking: what changes from here on is news again. */
 	WRITE_ONCE(s->news, 0);
-	smp_mb(); /* pairs with netdev.c, news_tell() */
+	/* Pairs with news_tell(). */
+	smp_mb();
 	udrv_net_state_read(net, p);
 	ret = 0;
 out:
