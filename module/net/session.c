@@ -393,9 +393,10 @@ static int net_attach(struct file *file, void *arg)
 	if (mutex_lock_interruptible(&f->attaching))
 		return -EINTR;
 	ret = f->session ? -EBUSY : udrv_net_attach(&s, arg);
-	/* Pairs with net_session(). */
-	if (!ret)
+	if (!ret) {
+		/* Pairs with net_session(). */
 		smp_store_release(&f->session, s);
+	}
 	mutex_unlock(&f->attaching);
 	return ret;
 }
