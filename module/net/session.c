@@ -14,9 +14,11 @@
 #include <linux/if_vlan.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nsproxy.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <net/net_namespace.h>
 
 #include "net.h"
 
@@ -143,7 +145,8 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	session_layout(s, p);
 
 	ret = -ENOMEM;
-	s->area = vmalloc_user(s->area_bytes);
+	/* Charged to the caller's memory cgroup, as all of it is. */
+	s->area = __vmalloc(s->area_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!s->area)
 		goto err_free;
 	for (i = 0; i < s->queue_count; i++) {
@@ -249,6 +252,9 @@ int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attac
 	ret = attach_check(p);
 	if (ret)
 		return ret;
+	/* Nothing is allocated for who may not. With a device, who may is known later. */
+	if (p->device_fd == -1 && !ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
 	if (p->device_fd != -1) {
 		client = udrv_cdev_client_get(p->device_fd);
 		if (IS_ERR(client))
@@ -580,14 +586,18 @@ static __poll_t net_poll(struct file *file, poll_table *wait)
 static int net_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct udrv_net_session *s = net_session(file);
+	unsigned long bytes = vma->vm_end - vma->vm_start, at;
+	int ret = 0;
 
-	if (!s || !(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
+	if (!s || !(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || bytes > s->area_bytes)
 		return -EINVAL;
 	if (vma->vm_flags & VM_EXEC)
 		return -EPERM;
-	vm_flags_set(vma, VM_DONTCOPY | VM_DONTDUMP);
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTDUMP | VM_DONTEXPAND);
 	vm_flags_clear(vma, VM_MAYEXEC);
-	return remap_vmalloc_range(vma, s->area, 0);
+	for (at = 0; !ret && at < bytes; at += PAGE_SIZE)
+		ret = vm_insert_page(vma, vma->vm_start + at, vmalloc_to_page(s->area + at));
+	return ret;
 }
 
 static const struct file_operations net_fops = {
