@@ -25,7 +25,12 @@ static struct {
 	unsigned int times;
 } failures[FAKE_CALLS];
 
-static uint8_t pages[4][4096];
+static _Alignas(4096) uint8_t pages[8][4096];
+
+uint8_t *fake_pages(void)
+{
+	return pages[0];
+}
 
 void fake_fail(enum fake_call call, int error, unsigned int skip, unsigned int times)
 {
@@ -83,6 +88,7 @@ int fake_reset(void **state)
 	add_region(4, UDRV_REGION_MMAP, 0x100); /* shorter than a page */
 	add_region(UDRV_REGION_CONFIG, 0, 256);
 	fake.segments = 1;
+	memset(pages, 0, sizeof(pages));
 	return 0;
 }
 
@@ -138,6 +144,61 @@ static int dma_map(struct udrv_ioc_dma_map *call)
 	return 0;
 }
 
+static int net_attach(struct udrv_ioc_net_attach *call)
+{
+	const struct udrv_ioc_net_attach asked = {
+		.size = sizeof(*call),
+		.device_fd = call->device_fd,
+		.features = call->features,
+		.queue_count = call->queue_count,
+		.tx_slots = call->tx_slots,
+		.rx_slots = call->rx_slots,
+		.max_mtu = call->max_mtu,
+		.grace_ms = call->grace_ms,
+	};
+	struct udrv_ioc_net_attach rest = *call;
+
+	memset(rest.name, 0, sizeof(rest.name));
+	memset(rest.address, 0, sizeof(rest.address));
+	assert_memory_equal(&rest, &asked, sizeof(asked));
+	strcpy((char *)call->name, "eth5");
+	call->ifindex = 17;
+	call->state = UDRV_NET_COPIES;
+	call->tx_entries = FAKE_NET_TX_ENTRIES;
+	call->map_bytes = sizeof(pages);
+	call->queue_bytes = FAKE_NET_QUEUE_BYTES;
+	call->tx_offset = FAKE_NET_TX;
+	call->tx_done_offset = FAKE_NET_TX_DONE;
+	call->fill_offset = FAKE_NET_FILL;
+	call->rx_offset = FAKE_NET_RX;
+	return 0;
+}
+
+static int net_turn(struct udrv_ioc_net_turn *call)
+{
+	const struct udrv_net_rings *rings =
+		(void *)(pages[0] + call->queue * FAKE_NET_QUEUE_BYTES);
+
+	assert_int_equal(call->irq_count, 0);
+	assert_int_equal(call->irq_value, 0);
+	fake.tx_done_told = rings->tx_done.produced;
+	fake.rx_told = rings->rx.produced;
+	call->ready = fake.ready;
+	call->irq_count = fake.ready & UDRV_NET_READY_IRQ ? 3 : 0;
+	call->irq_value = fake.ready & UDRV_NET_READY_IRQ ? 0x50 : 0;
+	return 0;
+}
+
+static int net_state(struct udrv_ioc_net_state *call)
+{
+	const struct udrv_ioc_net_state empty = { .size = sizeof(*call) };
+
+	assert_memory_equal(call, &empty, sizeof(empty));
+	call->state_flags = UDRV_NET_UP;
+	call->mtu = 1400;
+	return 0;
+}
+
 static int answer(unsigned long request, union fake_argument *argument)
 {
 	switch (request) {
@@ -158,6 +219,12 @@ static int answer(unsigned long request, union fake_argument *argument)
 		return 0;
 	case UDRV_IOC_DMA_MAP:
 		return dma_map(&argument->map);
+	case UDRV_IOC_NET_ATTACH:
+		return net_attach(&argument->net_attach);
+	case UDRV_IOC_NET_TURN:
+		return net_turn(&argument->net_turn);
+	case UDRV_IOC_NET_STATE:
+		return net_state(&argument->net_state);
 	default:
 		return 0;
 	}
@@ -176,6 +243,12 @@ static size_t size_of(unsigned long request)
 		return sizeof(struct udrv_ioc_dma_map);
 	case UDRV_IOC_DMA_SYNC:
 		return sizeof(struct udrv_ioc_dma_sync);
+	case UDRV_IOC_NET_ATTACH:
+		return sizeof(struct udrv_ioc_net_attach);
+	case UDRV_IOC_NET_TURN:
+		return sizeof(struct udrv_ioc_net_turn);
+	case UDRV_IOC_NET_STATE:
+		return sizeof(struct udrv_ioc_net_state);
 	default:
 		return 16;
 	}

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "../../libudrv/src/internal.h"
+#include "../../libudrv/include/libudrv_net.h"
 
 #define FAKE_FD 1077
 
@@ -50,7 +51,20 @@ union fake_argument {
 	struct udrv_ioc_dma_handle handle;
 	struct udrv_ioc_dma_map map;
 	struct udrv_ioc_dma_sync sync;
+	struct udrv_ioc_net_attach net_attach;
+	struct udrv_ioc_net_turn net_turn;
+	struct udrv_ioc_net_state net_state;
+	struct udrv_ioc_net_link net_link;
+	struct udrv_ioc_net_queue net_queue;
 };
+
+/* Where the rings lie in fake_pages(): NET_ATTACH answers so, for 2 queues of 64 slots. */
+#define FAKE_NET_QUEUE_BYTES 0x3000
+#define FAKE_NET_TX_ENTRIES 128
+#define FAKE_NET_TX 0x1000
+#define FAKE_NET_TX_DONE 0x2000
+#define FAKE_NET_FILL 0x2200
+#define FAKE_NET_RX 0x2800
 
 struct fake {
 	/* what the node is; tests may change it before udrv_open() */
@@ -69,6 +83,8 @@ struct fake {
 	int flags; /* of preadv2 or mmap */
 	void *unmapped;
 	int timeout_ms;
+	uint32_t tx_done_told; /* produced indices of a queue's rings, when NET_TURN was called */
+	uint32_t rx_told;
 
 	/* what is answered */
 	uint64_t value;		 /* of registers */
@@ -76,6 +92,7 @@ struct fake {
 	bool records_after_poll; /* they come while poll() waits */
 	unsigned int short_by;	 /* pread and pwrite do less by this */
 	unsigned int segments;	 /* that a DMA_MAP needs */
+	uint32_t ready;		 /* of NET_TURN */
 	int64_t now_ns;		 /* poll() with nothing to see moves it on */
 };
 
@@ -85,6 +102,9 @@ int fake_reset(void **state);
 
 /* The next @times calls of this kind fail with @error, after @skip that do not. */
 void fake_fail(enum fake_call call, int error, unsigned int skip, unsigned int times);
+
+/* What every mmap() returns. */
+uint8_t *fake_pages(void);
 
 /* An open device; ends the test if it cannot be opened. */
 struct udrv *fake_open(void);
