@@ -1,9 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The installed Python package, on edu (device set `edu`): each noun, each way to fail that is the package's own."""
+"""The installed Python package, on edu (device set `edu`): each noun, each way to fail that is the package's own.
+
+A network interface is tried without a device and with edu, which is no network card, but whose interrupts and end are a
+device's.
+"""
 
 import errno
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +17,7 @@ import time
 import traceback
 
 import udrv
+from udrv import abi
 
 EDU = "00:02.0"
 ID, LIVENESS, STATUS, RAISE, ACK = 0x00, 0x04, 0x24, 0x60, 0x64
@@ -315,6 +322,168 @@ def revoked():
         raises(errno.ENODEV, bar.read32, ID)
         dev.close()
         assert other.bar(0).read32(ID) == 0x010000ED
+
+
+def interface(name):
+    return os.path.exists(f"/sys/class/net/{name}")
+
+
+def attribute(name, what):
+    with open(f"/sys/class/net/{name}/{what}", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+def wait_for(queue, bit):
+    """A turn that waits for nothing else, which the system's own packets and news may bring."""
+    every = abi.NET_READY_TX | abi.NET_READY_IRQ | abi.NET_READY_STATE | abi.NET_READY_KICK
+    assert queue.turn(every & ~bit, timeout=60) & bit, f"nothing came, wanted {bit:#x}"
+
+
+@test
+def net_refused():
+    address = "02:00:00:00:00:01"
+    raises(ValueError, udrv.Net, "a" * 16, address)
+    raises(ValueError, udrv.Net, "py\0", address)
+    raises(ValueError, udrv.Net, "py0", "02:00:00:00:00")
+    raises(errno.EINVAL, udrv.Net, "py0")
+    raises(errno.EINVAL, udrv.Net, "py0", address, tx_slots=65)
+    raises(errno.EEXIST, udrv.Net, "lo", address)
+    assert not interface("py0")
+
+
+@test
+def net_state():
+    with udrv.Net("py0", "02:00:00:00:00:01") as net:
+        assert (net.name, net.index) == ("py0", socket.if_nametoindex("py0"))
+        assert net.copies and not net.taken_over
+        queue = net.queue()
+        assert queue.turn(timeout=0) & abi.NET_READY_STATE
+        state = net.state()
+        assert not state.state_flags & abi.NET_UP and state.mtu == 1500, state
+        assert state.address == bytes.fromhex("020000000001"), state
+        assert not queue.turn(timeout=0) & abi.NET_READY_STATE
+        ip("link", "set", "py0", "up", "mtu", "1400", "address", "02:00:00:00:00:07")
+        wait_for(queue, abi.NET_READY_STATE)
+        state = net.state()
+        assert state.state_flags & abi.NET_UP and state.mtu == 1400 and state.address[5] == 7, state
+        ip("maddr", "add", "33:33:00:00:12:34", "dev", "py0")
+        assert bytes.fromhex("333300001234") in net.state().groups
+        assert attribute("py0", "carrier") == "0"
+        net.link(True, speed=2500)
+        assert attribute("py0", "carrier") == "1" and attribute("py0", "speed") == "2500"
+        assert attribute("py0", "duplex") == "full"
+        net.link(False)
+        assert attribute("py0", "carrier") == "0"
+        raises(errno.EINVAL, net.vector, 0, 0)
+        raises(errno.EINVAL, net.kick, 1)
+    assert not interface("py0")
+    net.close()
+    for call in (net.fileno, net.state, net.kick, queue.turn, queue.tx.take):
+        raises(ValueError, call)
+
+
+@test
+def net_frames():
+    """One each way, often enough for each ring to begin anew."""
+    with udrv.Net("py0", "02:00:00:00:00:01", tx_slots=64, rx_slots=64) as net, \
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as system:
+        queue, buffers = net.queue(), []
+        net.link(True)
+        ip("link", "set", "py0", "up")
+        system.bind(("py0", 0))
+        system.settimeout(60)
+        for number in range(300):
+            frame = b"\xff" * 6 + bytes(6) + b"\x88\xb5" + number.to_bytes(2, "big") + bytes(84)
+            system.send(frame)
+            sent = []
+            while not sent:
+                wait_for(queue, abi.NET_READY_TX)
+                for packet in queue.tx.take():
+                    assert packet.flags == abi.NET_TX_FIRST | abi.NET_TX_LAST, packet
+                    assert packet.length == packet.packet_length, packet
+                    data = net.memory[packet.address:packet.address + packet.length]
+                    queue.done(packet.slot)
+                    if data[12:14] == b"\x88\xb5":
+                        sent.append(data)
+            assert sent == [frame], sent
+            buffers += queue.fill.take(7)
+            buffer = buffers.pop(0)
+            assert buffer.length >= 1522
+            net.memory[buffer.address:buffer.address + len(frame)] = frame
+            queue.frame(buffer.slot, len(frame))
+            queue.turn(timeout=0)
+            assert system.recv(2048) == frame
+        assert attribute("py0", "statistics/rx_packets") == "300"
+        assert attribute("py0", "statistics/rx_errors") == "0" and attribute("py0", "statistics/tx_errors") == "0"
+
+
+@test
+def net_misused():
+    """A slot that is not ours is counted, and a ring that is full says so."""
+    with udrv.Net("py0", "02:00:00:00:00:01", tx_slots=64) as net:
+        queue = net.queue()
+        for slot in range(64):
+            queue.done(slot)
+        raises(IndexError, queue.done, 64)
+        queue.turn(timeout=0)
+        assert attribute("py0", "statistics/tx_errors") == "64"
+        queue.done(0)
+        raises(IndexError, net.queue, 1)
+        view = memoryview(net.memory)
+        raises(BufferError, net.close)
+        assert interface("py0")
+        view.release()
+    assert not interface("py0")
+
+
+@test
+def net_kicked():
+    with udrv.Net("py0", "02:00:00:00:00:01") as net:
+        queue = net.queue()
+        net.state()
+        assert queue.turn(timeout=0.01) == abi.NET_READY_FILL
+        thread = threading.Thread(target=net.kick)
+        thread.start()
+        assert queue.turn() & abi.NET_READY_KICK
+        thread.join()
+        # A signal's handler runs, and the turn is over.
+        seen = []
+        signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        while not seen:
+            assert not queue.turn(timeout=60) & ~abi.NET_READY_FILL
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+@test
+def net_with_a_device():
+    """Its interrupt wakes the queue; its end is one; the interface waits for the next driver."""
+    for taken_over in (False, True):
+        dev = udrv.open(EDU)
+        dev.bus_master(True)
+        dev.irq.setup("msi")
+        with udrv.Net("py1", "02:00:00:00:00:01", dev, rx_slots=128) as net:
+            assert net.taken_over is taken_over and net.copies is dev.confined
+            queue = net.queue()
+            net.vector(0, 0)
+            net.state()
+            buffers = queue.fill.take()
+            assert len(buffers) == 128 == len({buffer.address for buffer in buffers}) and not len(queue.fill)
+            assert all(buffer.length >= 1522 for buffer in buffers)
+            raises(errno.EBUSY, udrv.Net, "py2", "02:00:00:00:00:02", dev)
+            dev.bar(0).write32(RAISE, 1)
+            wait_for(queue, abi.NET_READY_IRQ)
+            assert queue.irq_count == 1
+            dev.bar(0).write32(ACK, 1)
+        raises(errno.ENODEV, dev.bar(0).read32, ID)
+        assert interface("py1")
+        dev.close()
+    ip("link", "del", "py1")
 
 
 @test

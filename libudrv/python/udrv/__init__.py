@@ -14,8 +14,20 @@
             buffer.memory[0:4] = b"\\x01\\x02\\x03\\x04"
             print(hex(buffer.iova))
 
-The nouns are those of libudrv(3): device, bar, config, irq, dma. Whatever the kernel refuses is an OSError with the
-errno that udrv(4) documents.
+Or be the driver of a network interface, of a device or of nothing but this process (echo_net.py, beside raw.py):
+
+    with udrv.Net("toy0", "02:00:00:00:00:01") as net:
+        net.link(True)
+        queue = net.queue(0)
+        while True:
+            queue.turn()
+            for packet in queue.tx.take():
+                print(net.memory[packet.address:packet.address + packet.length].hex())
+                queue.done(packet.slot)
+
+The nouns are those of libudrv(3): device, bar, config, irq, dma, net. Numbers of the headers are in udrv.abi, under
+their names without UDRV_: abi.NET_READY_TX. Whatever the kernel refuses is an OSError with the errno that udrv(4) and
+udrv_net(4) document.
 """
 
 from .abi import BIDIRECTIONAL, FROM_DEVICE, INTX, MSI, MSIX, NONE, TO_DEVICE, UdrvInfo, UdrvRegion
@@ -24,9 +36,10 @@ from .config import Config
 from .device import Device, node_path, open  # noqa: A004 - udrv.open is the noun's verb
 from .dma import Buffer, Dma, Mapping, Segment
 from .irq import Irq, Record, VectorInfo
+from .net import Net, NetState
 
 __all__ = [
     "BIDIRECTIONAL", "FROM_DEVICE", "INTX", "MSI", "MSIX", "NONE", "TO_DEVICE",
-    "Bar", "Buffer", "Config", "Device", "Dma", "Irq", "Mapping", "Record", "Segment", "UdrvInfo", "UdrvRegion",
-    "VectorInfo", "node_path", "open",
+    "Bar", "Buffer", "Config", "Device", "Dma", "Irq", "Mapping", "Net", "NetState", "Record", "Segment", "UdrvInfo",
+    "UdrvRegion", "VectorInfo", "node_path", "open",
 ]

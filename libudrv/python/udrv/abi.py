@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The calls of <udrv/udrv.h>: numbers, and structs as the struct module writes them.
+"""The calls of <udrv/udrv.h> and <udrv/net.h>: numbers, and structs as the struct module writes them.
 
 Owns every number that is shared with the kernel; test/abi compares them with the header. Formats begin with "=": sizes
 are fixed and nothing is padded, because the header's structs have no holes. The byte order is the machine's, in registers
@@ -35,6 +35,12 @@ DMA_FREE = _io(0x22)
 DMA_MAP = _io(0x23)
 DMA_UNMAP = _io(0x24)
 DMA_SYNC = _io(0x25)
+NET_ATTACH = _io(0x40)
+NET_TURN = _io(0x41)
+NET_STATE = _io(0x42)
+NET_LINK = _io(0x43)
+NET_VECTOR = _io(0x44)
+NET_KICK = _io(0x45)
 
 DEVICE_CONFINED = 1 << 4
 REGION_CONFIG = 6
@@ -48,11 +54,30 @@ PROG_LAST, PROG_NOT = 1 << 0, 1 << 1
 TO_DEVICE, FROM_DEVICE, BIDIRECTIONAL = 1, 2, 3
 SYNC_FOR_CPU, SYNC_FOR_DEVICE = 1, 2
 
+# <udrv/net.h>, without UDRV_.
+NET_NAME_BYTES = 16
+NET_FOREVER = (1 << 64) - 1
+NET_TX_FIRST, NET_TX_LAST, NET_TX_CSUM, NET_TX_TSO, NET_TX_VLAN = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
+NET_TX_TCP, NET_TX_UDP, NET_TX_IPV4, NET_TX_IPV6 = 1 << 5, 1 << 6, 1 << 7, 1 << 8
+NET_RX_CSUM, NET_RX_VLAN, NET_RX_DROP = 1 << 0, 1 << 1, 1 << 2
+NET_CSUM, NET_TSO4, NET_TSO6, NET_RXCSUM = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+NET_VLAN_TX, NET_VLAN_RX, NET_PADS = 1 << 4, 1 << 5, 1 << 6
+NET_TAKEN_OVER, NET_COPIES = 1 << 0, 1 << 1
+NET_READY_TX, NET_READY_FILL, NET_READY_IRQ, NET_READY_STATE, NET_READY_KICK = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
+NET_UP, NET_PROMISC, NET_ALLMULTI, NET_RXCSUM_ON, NET_VLAN_RX_ON = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
+NET_LINK_UP, NET_LINK_FULL = 1 << 0, 1 << 1
+
 UdrvInfo = collections.namedtuple("UdrvInfo", (
     "features state domain bus slot function revision vendor device subsystem_vendor subsystem_device class_code "
     "region_count intx_count msi_count msix_count dma_mask_bits iommu_group numa_node"))
 UdrvRegion = collections.namedtuple("UdrvRegion", (
     "index region_flags offset offset_wc length nomap_offset nomap_length"))
+NetTx = collections.namedtuple("NetTx", (
+    "address length slot flags packet_length vlan_tci gso_size l3_offset l4_offset csum_offset header_length"))
+NetAttach = collections.namedtuple("NetAttach", (
+    "device_fd features name address reserved0 queue_count tx_slots rx_slots max_mtu grace_ms ifindex state tx_entries "
+    "map_bytes queue_bytes tx_offset tx_done_offset fill_offset rx_offset"))
+NetFill = collections.namedtuple("NetFill", "address length slot")
 
 # Without the "size" and "flags" that each begins with: call() writes them.
 FORMATS = {
@@ -71,11 +96,22 @@ FORMATS = {
     "udrv_ioc_dma_handle": "II",
     "udrv_ioc_dma_map": "QQQIIII",
     "udrv_ioc_dma_sync": "IIQQ",
+    "udrv_ioc_net_attach": "iI16s6sHIIIIIIIIQQIIII",
+    "udrv_ioc_net_turn": "IIQIIQ",
+    "udrv_ioc_net_state": "II6sHI384s",
+    "udrv_ioc_net_link": "II",
+    "udrv_ioc_net_queue": "II",
 }
 STRUCTS = {name: struct.Struct("=II" + fields) for name, fields in FORMATS.items()}
 PROG_OP = struct.Struct("=BBBBIQQQ")
 RECORD = struct.Struct("=IIQQ")
 SEGMENT = struct.Struct("=QQ")
+NET_TX = struct.Struct("=QIHHIHHBBBB4x")
+NET_TX_DONE = struct.Struct("=I")
+NET_FILL = struct.Struct("=QII")
+NET_RX = struct.Struct("=IIHH4x")
+RING = struct.Struct("=I60xI60x")
+NET_RINGS = struct.Struct(f"={4 * RING.size}s")  # tx, tx_done, fill, rx
 
 REGISTERS = {1: struct.Struct("=B"), 2: struct.Struct("=H"), 4: struct.Struct("=I"), 8: struct.Struct("=Q")}
 
@@ -91,12 +127,16 @@ class Call:
     def fields(self):
         return self.layout.unpack(self.memory)[2:]
 
+    def run_once(self, fd, number):
+        """Run it; InterruptedError if a signal came in between."""
+        fcntl.ioctl(fd, number, self.memory, True)
+        return self.fields
+
     def run(self, fd, number):
         """Run it, again if a signal came in between (its handler has run by then, and may have raised)."""
         while True:
             try:
-                fcntl.ioctl(fd, number, self.memory, True)
-                return self.fields
+                return self.run_once(fd, number)
             except InterruptedError:
                 continue
 

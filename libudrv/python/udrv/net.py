@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""A network interface that this process drives: attach, its rings, one call for each turn.
+
+Owns the descriptor of /dev/udrv/net and the mapping of the rings; <udrv/net.h> says what they are. The hard part is that
+the kernel works in the same memory at the same time: an index is read and written in one access of four bytes (one index
+of a memoryview cast to "I" is that in CPython), and entries before or after it in the order of the source, which is what
+x86 keeps to. Python has no word for it on other machines.
+"""
+
+import collections
+import mmap
+import os
+
+from . import abi
+from .device import DIRECTORY
+
+_PRODUCED, _CONSUMED = 0, 16  # of a struct udrv_ring, in units of four bytes
+_WRAP = 0xFFFFFFFF
+
+NetState = collections.namedtuple("NetState", "state_flags mtu address groups")
+
+
+class _Ring:
+    def __init__(self, memory, indices, entries, count, layout):
+        view = memoryview(memory)
+        self._indices = view[indices:indices + abi.RING.size].cast("I")
+        self._entries = view[entries:entries + count * layout.size]
+        self._layout = layout
+        self._count = count
+        self._index = 0  # ours
+
+    def _offset(self, index):
+        return (index & self._count - 1) * self._layout.size
+
+    def release(self):
+        self._indices.release()
+        self._entries.release()
+
+
+class FromKernel(_Ring):
+    """A ring that the kernel fills: tx, fill."""
+
+    def __init__(self, memory, indices, entries, count, layout, entry):
+        super().__init__(memory, indices, entries, count, layout)
+        self._entry = entry
+
+    def __len__(self):
+        """Entries that wait."""
+        return self._indices[_PRODUCED] - self._index & _WRAP
+
+    def take(self, limit=None):
+        """Take the entries that wait, at most as many as the limit. Return: a list of them."""
+        count = len(self) if limit is None else min(len(self), limit)
+        taken = [self._entry(*self._layout.unpack_from(self._entries, self._offset(self._index + i)))
+                 for i in range(count)]
+        self._index = self._index + count & _WRAP
+        self._indices[_CONSUMED] = self._index
+        return taken
+
+
+class ToKernel(_Ring):
+    """A ring that we fill: tx_done, rx. What is put into it the next turn hands in."""
+
+    def put(self, *fields):
+        """An entry. IndexError: the ring is full, of what was put there more than once."""
+        if self._index - self._indices[_CONSUMED] & _WRAP >= self._count:
+            raise IndexError("the ring is full: a slot was given back twice, or no turn made")
+        self._layout.pack_into(self._entries, self._offset(self._index), *fields)
+        self._index = self._index + 1 & _WRAP
+
+    def publish(self):
+        self._indices[_PRODUCED] = self._index
+
+
+class Queue:
+    """A queue: its rings tx, tx_done, fill and rx, and turn(). One thread's at a time."""
+
+    def __init__(self, net, index, info):
+        base = index * info.queue_bytes
+        at = {name: base + n * abi.RING.size for n, name in enumerate(("tx", "tx_done", "fill", "rx"))}
+        self._net = net
+        self._index = index
+        self.tx = FromKernel(net.memory, at["tx"], base + info.tx_offset, info.tx_entries, abi.NET_TX, abi.NetTx)
+        self.tx_done = ToKernel(net.memory, at["tx_done"], base + info.tx_done_offset, info.tx_slots, abi.NET_TX_DONE)
+        self.fill = FromKernel(net.memory, at["fill"], base + info.fill_offset, info.rx_slots, abi.NET_FILL, abi.NetFill)
+        self.rx = ToKernel(net.memory, at["rx"], base + info.rx_offset, info.rx_slots, abi.NET_RX)
+        self.irq_count = 0  # what the last turn found
+        self.irq_value = 0
+
+    def done(self, slot):
+        """The packet in this slot is sent: its memory is the system's again."""
+        self.tx_done.put(slot)
+
+    def frame(self, slot, length, flags=0, vlan_tci=0):
+        """A frame has arrived in the buffer of this slot; flags: NET_RX_*."""
+        self.rx.put(slot, length, flags, vlan_tci)
+
+    def turn(self, ignore=0, timeout=None):
+        """Hand in what is done and what has arrived, and wait for more to do: for ever, or some seconds.
+
+        ignore: NET_READY_* bits that are not to be waited for. Return: NET_READY_* bits; 0 when the time is over, or a
+        signal came in between (its handler has run by then, and may have raised).
+        """
+        self.tx_done.publish()
+        self.rx.publish()
+        timeout_ns = abi.NET_FOREVER if timeout is None else max(0, int(timeout * 1e9))
+        call = abi.Call("udrv_ioc_net_turn", self._index, ignore, timeout_ns, 0, 0, 0)
+        try:
+            _, ready, _, self.irq_count, _, self.irq_value = call.run_once(self._net.fileno(), abi.NET_TURN)
+        except InterruptedError:
+            return 0
+        return ready
+
+    def release(self):
+        for ring in (self.tx, self.tx_done, self.fill, self.rx):
+            ring.release()
+
+
+class Net:
+    """An interface that this process drives, from here until it is closed.
+
+    name: of the interface; "eth%d" is the first that is free. If the device has an interface of this name that nobody
+    drives, it is taken over, else it is made, with this Ethernet address (bytes, or text like "02:00:00:00:00:01").
+    device: the Device that moves the data. Without one packets are copied: an entry's address is where it lies in
+    .memory, and the interface goes when this is closed. features: NET_CSUM and others, what the device does.
+    """
+
+    def __init__(self, name, address=bytes(6), device=None, features=0, queue_count=1, tx_slots=256, rx_slots=256,
+                 max_mtu=1500, grace_ms=0):
+        name = os.fsencode(name)
+        address = bytes.fromhex(address.replace(":", "")) if isinstance(address, str) else bytes(address)
+        # The struct module would cut both.
+        if len(name) >= abi.NET_NAME_BYTES or b"\0" in name:
+            raise ValueError(f"{name!r} is no interface's name: it has 15 bytes at most")
+        if len(address) != 6:
+            raise ValueError(f"{address!r} is no Ethernet address: it has 6 bytes")
+        self.device = device
+        self._fd = os.open(f"{DIRECTORY}/net", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            info = abi.NetAttach(*abi.call(
+                self._fd, abi.NET_ATTACH, "udrv_ioc_net_attach", device.fileno() if device else -1, features, name,
+                address, 0, queue_count, tx_slots, rx_slots, max_mtu, grace_ms, *(0,) * 9))
+            self.memory = mmap.mmap(self._fd, info.map_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.name = os.fsdecode(info.name.rstrip(b"\0"))
+        self.index = info.ifindex
+        self.taken_over = bool(info.state & abi.NET_TAKEN_OVER)
+        self.copies = bool(info.state & abi.NET_COPIES)
+        self.queues = [Queue(self, index, info) for index in range(info.queue_count)]
+
+    def fileno(self):
+        """The descriptor, for select and poll; ValueError once it is closed."""
+        if self._fd is None:
+            raise ValueError("the interface is closed")
+        return self._fd
+
+    def queue(self, index=0):
+        """A queue."""
+        return self.queues[index]
+
+    def state(self):
+        """What the system wants of the interface: NET_UP and others, MTU, its address, multicast addresses."""
+        state_flags, mtu, address, _, count, groups = abi.call(
+            self.fileno(), abi.NET_STATE, "udrv_ioc_net_state", 0, 0, bytes(6), 0, 0, bytes(384))
+        return NetState(state_flags, mtu, address, [groups[6 * i:6 * i + 6] for i in range(count)])
+
+    def link(self, up, speed=0, full_duplex=True):
+        """Tell the system of the link; speed in Mbit/s, 0: not known."""
+        abi.call(self.fileno(), abi.NET_LINK, "udrv_ioc_net_link",
+                 (abi.NET_LINK_UP if up else 0) | (abi.NET_LINK_FULL if full_duplex else 0), speed)
+
+    def vector(self, queue, vector):
+        """The interrupts of this vector of the device wake the queue, and nobody else."""
+        abi.call(self.fileno(), abi.NET_VECTOR, "udrv_ioc_net_queue", queue, vector)
+
+    def kick(self, queue=0):
+        """End the queue's wait, or its next one; from any thread."""
+        abi.call(self.fileno(), abi.NET_KICK, "udrv_ioc_net_queue", queue, 0)
+
+    def close(self):
+        """Stop driving it. The device is no longer driven either; its interface stays, for the next driver.
+
+        BufferError if a memoryview of .memory lives, which keeps the interface open: release it, and close again. Again
+        does nothing.
+        """
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+        while self.queues:
+            self.queues.pop().release()
+        self.memory.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
