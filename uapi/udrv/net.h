@@ -239,7 +239,8 @@ struct udrv_ioc_net_attach {
  * Entries that make no sense (a slot that is not the driver's, a length beyond the buffer) are
  * dropped and counted (ethtool -S).
  *
- * Errors: EINVAL no such queue, not attached; ENODEV the interface or the device is gone.
+ * Errors: EINVAL no such queue, not attached; EBUSY another thread waits in this queue (what was handed
+ * in is taken all the same); EINTR; ENODEV the interface or the device is gone.
  */
 struct udrv_ioc_net_turn {
 	__u32 size;
