@@ -57,7 +57,6 @@ static int queue_alloc(struct udrv_net_session *s, u32 index, const struct udrv_
 	u32 i;
 	int ret;
 
-	q->session = s;
 	q->index = index;
 	q->rings = base;
 	q->tx = base + p->tx_offset;
@@ -143,6 +142,9 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	if (!s->copies && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM)
 		s->buffer_bytes = PAGE_SIZE;
 	session_layout(s, p);
+	/* Of all, before anything can fail: what there is not is freed, too. */
+	for (i = 0; i < s->queue_count; i++)
+		s->queues[i].session = s;
 
 	ret = -ENOMEM;
 	/* Charged to the caller's memory cgroup, as all of it is. */
