@@ -261,6 +261,9 @@ int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attac
 		client = udrv_cdev_client_get(p->device_fd);
 		if (IS_ERR(client))
 			return PTR_ERR(client);
+	} else if (!ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN)) {
+		/* It can only be made. And anybody may come here: before memory is taken. */
+		return -EPERM;
 	}
 	s = session_create(client, p);
 	if (IS_ERR(s)) {
