@@ -610,9 +610,12 @@ void udrv_net_remove(struct udrv_device *udev)
 	rtnl_unlock();
 }
 
+/*
+ * With its network namespace an interface goes, too (no netns_refund): the namespace may have been
+ * any user's own, and the initial one is not for all to put interfaces into.
+ */
 static struct rtnl_link_ops netdev_link_ops = {
 	.kind = "udrv",
-	.netns_refund = true,
 	.dellink = unregister_netdevice_queue,
 };
 

@@ -17,10 +17,11 @@
  * (UDRV_NET_COPIES). Without a device, too, and there the driver sees those buffers: addresses are
  * offsets in the mapping.
  *
- * The interface outlives its driver, until the device is unbound: a driver that has died leaves name,
- * addresses, routes and sockets in place, and the next one attaches to the same name. An interface
- * without a device goes with its descriptor. Closing this descriptor is the driver's end for the
- * device as well, as is the closing of the node.
+ * The interface outlives its driver, until the device is unbound, or it is deleted, as it is with the
+ * network namespace that it is in: a driver that has died leaves name, addresses, routes and sockets
+ * in place, and the next one attaches to the same name. An interface without a device goes with its
+ * descriptor. Closing this descriptor is the driver's end for the device as well, as is the closing
+ * of the node.
  *
  * Structs, versions and common errors are as in udrv.h.
  */
