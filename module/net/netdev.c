@@ -459,6 +459,11 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 	dev->vlan_features = dev->hw_features &
 			     ~(NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX);
 	dev->needs_free_netdev = true;
+	/*
+	 * It would poll in the middle of rx_batch(), which is not where it expects us: then the NAPI
+	 * stays taken, and napi_disable() waits for ever. And only the process sees what was sent.
+	 */
+	dev->priv_flags |= IFF_DISABLE_NETPOLL;
 	if (udev)
 		SET_NETDEV_DEV(dev, &udev->pdev->dev);
 	for (i = 0; i < net->queue_count; i++)
