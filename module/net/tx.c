@@ -332,14 +332,18 @@ err_drop:
 
 static void tx_wake(struct udrv_net_queue *q, struct netdev_queue *txq)
 {
+	struct udrv_net *net = q->session->net;
+
 	/* Pairs with tx_stop(). */
 	smp_mb();
-	if (unlikely(netif_tx_queue_stopped(txq)) && netif_running(q->session->net->dev)) {
-		__netif_tx_lock(txq, smp_processor_id());
-		if (tx_has_room(q))
-			netif_tx_wake_queue(txq);
-		__netif_tx_unlock(txq);
-	}
+	if (likely(!netif_tx_queue_stopped(txq)))
+		return;
+	__netif_tx_lock(txq, smp_processor_id());
+	/* Not if it was stopped for another reason: netdev_part() or netdev_stop(). */
+	if (tx_has_room(q) && netif_running(net->dev) &&
+	    rcu_access_pointer(net->session) == q->session)
+		netif_tx_wake_queue(txq);
+	__netif_tx_unlock(txq);
 }
 
 /**
