@@ -132,7 +132,9 @@ netdev_features_t udrv_net_features_check(struct sk_buff *skb, struct net_device
 		if (place > U8_MAX || skb_network_offset(skb) < 0)
 			features &= ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
 	}
-	if (skb_is_gso(skb) && (skb->encapsulation || skb_tcp_all_headers(skb) > U8_MAX))
+	/* The core lets CHECKSUM_UNNECESSARY pass, of which an entry cannot tell. */
+	if (skb_is_gso(skb) && (skb->ip_summed != CHECKSUM_PARTIAL || skb->encapsulation ||
+				skb_tcp_all_headers(skb) > U8_MAX))
 		features &= ~NETIF_F_GSO_MASK;
 	return vlan_features_check(skb, features);
 }
