@@ -245,6 +245,8 @@ static int tx_take(struct udrv_net_queue *q, struct sk_buff *skb)
 	ret = q->session->copies ? tx_copy(q, skb, number) : tx_map(q, skb, slot);
 	if (ret)
 		return ret;
+	/* It stays as long as a process likes, and a namespace's end waits for these. */
+	nf_reset_ct(skb);
 	slot->bytes = skb->len;
 	q->free_get++;
 	tx_write_entries(q, &entry, number);
