@@ -469,12 +469,12 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 	for (i = 0; i < net->queue_count; i++)
 		netif_napi_add(dev, &net->napi[i], netdev_poll);
 
+	netif_carrier_off(dev); /* before anybody is told of it */
 	ret = register_netdevice(dev);
 	if (ret) {
 		free_netdev(dev);
 		return ERR_PTR(ret);
 	}
-	netif_carrier_off(dev);
 	netif_tx_disable(dev); /* until it has a driver */
 	if (udev)
 		list_add(&net->node, &udev->nets);
