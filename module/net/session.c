@@ -141,6 +141,11 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	s->buffer_bytes = UDRV_NET_BUFFER_BYTES;
 	if (!s->copies && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM)
 		s->buffer_bytes = PAGE_SIZE;
+	/* MTU_MAX fits a page, but where CONFIG_MAX_SKB_FRAGS is large. */
+	if (!s->copies && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM) {
+		kvfree(s);
+		return ERR_PTR(-EINVAL);
+	}
 	session_layout(s, p);
 	/* Of all, before anything can fail: what there is not is freed, too. */
 	for (i = 0; i < s->queue_count; i++)
