@@ -78,8 +78,9 @@ int udrv_net_buffers_alloc(struct udrv_net_session *session, struct udrv_net_buf
 static int buffer_map(struct udrv_net_session *session, struct udrv_net_buffer *buffer,
 		      enum dma_data_direction direction)
 {
+	/* NO_WARN: a full bounce buffer is the user's to hear of, not the log's. */
 	dma_addr_t address = dma_map_page_attrs(session->dma, buffer->page, 0, PAGE_SIZE, direction,
-						DMA_ATTR_SKIP_CPU_SYNC);
+						DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
 
 	if (dma_mapping_error(session->dma, address))
 		return -ENOMEM;
