@@ -9,6 +9,7 @@
  * at after set_current_state(), so that either side sees the other.
  */
 #include <linux/hrtimer.h>
+#include <linux/nospec.h>
 
 #include "net.h"
 
@@ -93,7 +94,7 @@ int udrv_net_turn(struct udrv_net_session *session, struct udrv_ioc_net_turn *p)
 
 	if (p->flags || p->reserved || p->ready & ~every || p->queue >= session->queue_count)
 		return -EINVAL;
-	q = &session->queues[p->queue];
+	q = &session->queues[array_index_nospec(p->queue, session->queue_count)];
 	wanted = every & ~p->ready & ~UDRV_NET_READY_FILL;
 
 	ret = turn_hand_in(q);

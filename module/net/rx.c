@@ -15,6 +15,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
+#include <linux/nospec.h>
 
 #include "net.h"
 
@@ -245,11 +246,11 @@ static struct sk_buff *rx_frame(struct udrv_net_queue *q, const struct udrv_net_
 	u32 room = s->copies ? s->buffer_bytes :
 			       SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM;
 
-	if (e->slot >= s->rx_slots || !q->rx_buffers[e->slot].posted) {
+	buffer = &q->rx_buffers[array_index_nospec(e->slot, s->rx_slots)];
+	if (e->slot >= s->rx_slots || !buffer->posted) {
 		(*errors)++;
 		return NULL;
 	}
-	buffer = &q->rx_buffers[e->slot];
 	if (e->flags & UDRV_NET_RX_DROP || !netif_running(dev)) {
 		(*dropped)++;
 	} else if (e->length < ETH_HLEN || e->length > room) {

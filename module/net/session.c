@@ -14,6 +14,7 @@
 #include <linux/if_vlan.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/nsproxy.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -462,7 +463,7 @@ static int net_vector(struct udrv_net_session *s, const struct udrv_ioc_net_queu
 
 	if (p->flags || !s->client || p->queue >= s->queue_count)
 		return -EINVAL;
-	q = &s->queues[p->queue];
+	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
 	ret = udrv_client_lock(s->client);
 	if (ret)
 		return ret;
@@ -481,7 +482,7 @@ static int net_kick(struct udrv_net_session *s, const struct udrv_ioc_net_queue 
 
 	if (p->flags || p->vector || p->queue >= s->queue_count)
 		return -EINVAL;
-	q = &s->queues[p->queue];
+	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
 	set_bit(0, &q->kicked);
 	udrv_waiter_wake(&q->waiter);
 	return 0;

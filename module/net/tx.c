@@ -15,6 +15,7 @@
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/nospec.h>
 #include <linux/tcp.h>
 #include <net/ip6_checksum.h>
 
@@ -374,12 +375,12 @@ void udrv_net_tx_complete(struct udrv_net_queue *q)
 		u32 number = READ_ONCE(q->tx_done[q->tx_done_consumed++ & (s->tx_slots - 1)]);
 		struct udrv_net_tx_slot *slot;
 
+		slot = &q->slots[array_index_nospec(number, s->tx_slots)];
 		/* Pairs with udrv_net_xmit(): it has done with the packet. */
-		if (number >= s->tx_slots || !smp_load_acquire(&q->slots[number].busy)) {
+		if (number >= s->tx_slots || !smp_load_acquire(&slot->busy)) {
 			errors++;
 			continue;
 		}
-		slot = &q->slots[number];
 		packets++;
 		bytes += slot->bytes;
 		slot_unmap(q, slot);
