@@ -63,7 +63,6 @@ struct udrv_net_tx_slot {
  *	the stack
  * @offset: of @va in the page
  * @bias: references to @page that are ours
- * @posted: the driver has it
  */
 struct udrv_net_buffer {
 	struct page *page;
@@ -71,7 +70,6 @@ struct udrv_net_buffer {
 	u64 address;
 	u32 offset;
 	u16 bias;
-	bool posted;
 };
 
 /* Counted where they happen; each has one writer at a time. */
@@ -150,6 +148,7 @@ struct udrv_net_queue {
  * @tx_entries: likewise
  * @rx_slots: likewise
  * @buffer_bytes: of each receive buffer, with head and tail room where it is given to the stack
+ * @charge: of the pages that the device reaches, to whoever attached
  * @area: what the process maps
  * @area_bytes: its length
  * @queue_bytes: a queue's part of it
@@ -167,6 +166,7 @@ struct udrv_net_session {
 	u32 tx_entries;
 	u32 rx_slots;
 	u32 buffer_bytes;
+	struct udrv_charge charge;
 	void *area;
 	size_t area_bytes;
 	size_t queue_bytes;

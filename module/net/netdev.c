@@ -466,8 +466,13 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 	dev->priv_flags |= IFF_DISABLE_NETPOLL;
 	if (udev)
 		SET_NETDEV_DEV(dev, &udev->pdev->dev);
-	for (i = 0; i < net->queue_count; i++)
+	/* A packet is given away or copied: nobody else may hold it then. */
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+	for (i = 0; i < net->queue_count; i++) {
+		/* There is nothing to poll for: frames come by the driver's call. */
+		set_bit(NAPI_STATE_NO_BUSY_POLL, &net->napi[i].state);
 		netif_napi_add(dev, &net->napi[i], netdev_poll);
+	}
 
 	netif_carrier_off(dev); /* before anybody is told of it */
 	ret = register_netdevice(dev);

@@ -153,7 +153,6 @@ static void rx_post(struct udrv_net_queue *q, u32 number)
 	if (s->dma)
 		dma_sync_single_range_for_device(s->dma, buffer->address, at, room,
 						 DMA_FROM_DEVICE);
-	buffer->posted = true;
 	q->fill[q->fill_produced++ & (s->rx_slots - 1)] = (struct udrv_net_fill){
 		.address = buffer->address + at,
 		.length = room,
@@ -247,7 +246,7 @@ static struct sk_buff *rx_frame(struct udrv_net_queue *q, const struct udrv_net_
 			       SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM;
 
 	buffer = &q->rx_buffers[array_index_nospec(e->slot, s->rx_slots)];
-	if (e->slot >= s->rx_slots || !buffer->posted) {
+	if (e->slot >= s->rx_slots) {
 		(*errors)++;
 		return NULL;
 	}

@@ -115,10 +115,16 @@ void udrv_net_free(struct udrv_net_session *session)
 static void session_destroy(struct udrv_net_session *s)
 {
 	udrv_net_free(s);
-	vfree(s->area);
 	if (s->client)
-		udrv_client_put(s->client);
+		udrv_dma_uncharge(s->client, &s->charge);
+	vfree(s->area);
 	kvfree(s);
+}
+
+/* Pages that its device can reach. */
+static unsigned long session_pages(const struct udrv_net_session *s)
+{
+	return (unsigned long)s->queue_count * (s->rx_slots + (s->copies ? s->tx_slots : 0));
 }
 
 static struct udrv_net_session *session_create(struct udrv_client *client,
@@ -154,7 +160,7 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 
 	ret = -ENOMEM;
 	/* Charged to the caller's memory cgroup, as all of it is. */
-	s->area = __vmalloc(s->area_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	s->area = __vmalloc(s->area_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
 	if (!s->area)
 		goto err_free;
 	for (i = 0; i < s->queue_count; i++) {
@@ -165,7 +171,6 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	return s;
 
 err_free:
-	s->client = NULL; /* the caller's */
 	session_destroy(s);
 	return ERR_PTR(ret);
 }
@@ -260,9 +265,6 @@ int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attac
 	ret = attach_check(p);
 	if (ret)
 		return ret;
-	/* Nothing is allocated for who may not. With a device, who may is known later. */
-	if (p->device_fd == -1 && !ns_capable(current->nsproxy->net_ns->user_ns, CAP_NET_ADMIN))
-		return -EPERM;
 	if (p->device_fd != -1) {
 		client = udrv_cdev_client_get(p->device_fd);
 		if (IS_ERR(client))
@@ -277,6 +279,10 @@ int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attac
 		goto err_client;
 	}
 	if (client) {
+		/* What the device holds is locked memory, as that of DMA_ALLOC is. */
+		ret = udrv_dma_charge(client, &s->charge, session_pages(s));
+		if (ret)
+			goto err_session;
 		ret = attach_to_client(s);
 		if (ret)
 			goto err_session;
@@ -296,7 +302,6 @@ err_detach:
 	if (client)
 		detach_from_client(s);
 err_session:
-	s->client = NULL;
 	session_destroy(s);
 err_client:
 	if (client)
@@ -376,13 +381,15 @@ static int net_release(struct inode *inode, struct file *file)
 {
 	struct net_file *f = file->private_data;
 	struct udrv_net_session *s = f->session;
+	struct udrv_client *client;
 
 	kfree(f);
 	if (!s)
 		return 0;
-	if (s->client) {
+	client = s->client;
+	if (client) {
 		/* Whoever closes either descriptor has ended: see the top. */
-		udrv_client_end_of(s->client);
+		udrv_client_end_of(client);
 	} else {
 		WRITE_ONCE(s->ended, true);
 		udrv_net_delete(s);
@@ -390,6 +397,8 @@ static int net_release(struct inode *inode, struct file *file)
 	/* Somebody may have found it under RCU to wake it. */
 	synchronize_rcu();
 	session_destroy(s);
+	if (client)
+		udrv_client_put(client);
 	return 0;
 }
 

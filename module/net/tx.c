@@ -285,8 +285,10 @@ netdev_tx_t udrv_net_xmit(struct sk_buff *skb, struct net_device *dev)
 	q = &s->queues[index];
 	if (unlikely(!tx_has_room(q))) {
 		tx_stop(q, txq);
-		if (netif_tx_queue_stopped(txq))
+		if (netif_tx_queue_stopped(txq)) {
+			udrv_waiter_wake(&q->waiter);
 			return NETDEV_TX_BUSY;
+		}
 	}
 	/* Where the device does not pad, its driver could not: it does not see the packet. */
 	if (!(s->features & UDRV_NET_PADS) && eth_skb_pad(skb)) {

@@ -186,7 +186,8 @@ struct udrv_net_rings {
  *
  * Errors: EBADF, EINVAL @device_fd is no node; EPERM; EBUSY somebody drives it, this descriptor is
  * attached already, or the device serves another interface; EEXIST another interface has that name;
- * EINVAL a bad value, or not what the interface was made with; ENOMEM.
+ * EINVAL a bad value, or not what the interface was made with; ENOMEM: also RLIMIT_MEMLOCK, against
+ * which the buffers count that the device reaches (a page for each slot).
  */
 struct udrv_ioc_net_attach {
 	__u32 size;
@@ -237,8 +238,9 @@ struct udrv_ioc_net_attach {
  * entry in tx that was not consumed, an interrupt, or news of the interface. FILL is never waited
  * for. INTx is armed by waiting. A signal ends the wait with EINTR; what was handed in stays so.
  *
- * Entries that make no sense (a slot that is not the driver's, a length beyond the buffer) are
- * dropped and counted (ethtool -S).
+ * Entries that make no sense (a slot that is not there, a packet that is not on its way, a length
+ * beyond the buffer) are dropped and counted (ethtool -S). A buffer that is handed in twice is given
+ * out twice: the driver's own frames suffer.
  *
  * Errors: EINVAL no such queue, not attached; EBUSY another thread waits in this queue (what was handed
  * in is taken all the same); EINTR; ENODEV the interface or the device is gone.
