@@ -11,10 +11,12 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -26,6 +28,7 @@
 #include "tap.h"
 
 static struct node edu;
+static int home; /* the network namespace that we begin in */
 
 /* ---- attach ---- */
 
@@ -650,6 +653,69 @@ static void taken_over(void)
 	CHECK(!netif_exists(NETIF_NAME));
 }
 
+static void locked_memory(void)
+{
+	const struct rlimit limit = { 63 * PAGE, 63 * PAGE };
+	pid_t child;
+
+	node_open(&edu, "edu");
+	child = fork();
+	if (child == 0) {
+		struct udrv_ioc_net_attach o = netif_options(edu.fd);
+		struct netif n;
+		long before = os_status_kib("VmLck");
+
+		os_drop_capability(CAP_IPC_LOCK);
+		REQUIRE_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+		tap_step("64 buffers do not fit into 63 pages");
+		CHECK_ERROR(netif_attach(&n, &o), ENOMEM);
+		CHECK(!netif_exists(NETIF_NAME));
+		CHECK_EQ(os_status_kib("VmLck"), before);
+		tap_step("nor 8 queues of them, and nothing of it is left");
+		o.queue_count = 8;
+		o.tx_slots = o.rx_slots = 4096;
+		CHECK_ERROR(netif_attach(&n, &o), ENOMEM);
+		CHECK_EQ(os_status_kib("VmLck"), before);
+		_exit(0);
+	}
+	OS_CHILD_OK(child);
+	close(edu.fd);
+	tap_step("those that do are counted, and given back");
+	node_open(&edu, "edu");
+	child = fork();
+	if (child == 0) {
+		struct udrv_ioc_net_attach o = netif_options(edu.fd);
+		struct netif n;
+		long before = os_status_kib("VmLck");
+
+		REQUIRE_OK(netif_attach(&n, &o));
+		CHECK_GE(os_status_kib("VmLck") - before, 64 * PAGE / 1024);
+		netif_close(&n);
+		CHECK_EQ(os_status_kib("VmLck"), before);
+		_exit(0);
+	}
+	OS_CHILD_OK(child);
+	close(edu.fd);
+	node_unbind(&edu);
+}
+
+/* The interface goes with its network namespace; its descriptor, elsewhere, finds it gone. */
+static void namespace_ends(void)
+{
+	const struct udrv_ioc_net_attach o = netif_options(-1);
+	struct udrv_ioc_net_turn turn;
+	struct netif n;
+
+	REQUIRE_OK(unshare(CLONE_NEWNET));
+	REQUIRE_OK(netif_attach(&n, &o));
+	CHECK(netif_exists(NETIF_NAME));
+	tap_step("back to where we were");
+	REQUIRE_OK(setns(home, CLONE_NEWNET));
+	CHECK(OS_WAIT_FOR(netif_turn(&n, 0, 0, &turn) && errno == ENODEV, 30000));
+	CHECK(!netif_exists(NETIF_NAME));
+	netif_close(&n);
+}
+
 static void not_by_another_user(void)
 {
 	pid_t child;
@@ -778,11 +844,14 @@ int main(int argc, char **argv)
 		TAP_TEST(device_writes),
 		TAP_TEST(either_descriptor_ends_both),
 		TAP_TEST(taken_over),
+		TAP_TEST(locked_memory),
+		TAP_TEST(namespace_ends),
 		TAP_TEST(not_by_another_user),
 		TAP_TEST(unbound_at_work),
 		TAP_TEST(deleted_at_work),
 		TAP_TEST(interrupts),
 	};
 
+	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
 }
