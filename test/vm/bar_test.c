@@ -166,7 +166,7 @@ static void bad_maps(void)
 static void split_and_moved(void)
 {
 	struct udrv_ioc_region_info bar;
-	uint8_t *base, *moved;
+	uint8_t *base, *moved, *part;
 	struct node edu;
 
 	node_open(&edu, "edu");
@@ -178,6 +178,12 @@ static void split_and_moved(void)
 	CHECK_OK(munmap(base + 3 * PAGE, PAGE));
 	CHECK_EQ(get32(base), EDU_ID_VALUE);
 	CHECK_EQ(get32(base + 7 * PAGE), ~0U);
+	tap_step("what is left, at its first touch");
+	part = map(&edu, 4 * PAGE, RW, bar.offset);
+	REQUIRE(part != MAP_FAILED);
+	CHECK_OK(munmap(part, PAGE));
+	CHECK_EQ(get32(part + PAGE), ~0U);
+	CHECK_OK(munmap(part + PAGE, 3 * PAGE));
 	tap_step("moved");
 	moved = mremap(base, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		       mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -503,6 +509,63 @@ static void small_bars(void)
 		tap_skip("no BAR shorter than a page in this machine");
 }
 
+/*
+ * Firmware gives each BAR a page of its own; Linux, which places what is plugged in later, does not. Two devices in one
+ * page: neither may be mapped, and each is reached. Alone there, it may.
+ */
+static void two_in_one_page(void)
+{
+	static const char *const kinds[] = { "small0", "small1" };
+	struct udrv_ioc_region_info bars[2];
+	struct node nodes[2], hot;
+	uint64_t starts[2];
+	uint32_t value;
+	char path[128];
+	void *view;
+	int first;
+
+	node_get(&hot, "hot");
+	node_plug_small();
+	for (int i = 0; i < 2; i++) {
+		node_open(&nodes[i], kinds[i]);
+		bars[i] = node_region(&nodes[i], 0);
+		starts[i] = node_config(&nodes[i], 0x10, 4) & ~15U;
+	}
+	tap_step("%llu bytes at %#llx and %#llx: not mapped", (unsigned long long)bars[0].length,
+		 (unsigned long long)starts[0], (unsigned long long)starts[1]);
+	REQUIRE_EQ(starts[0] / PAGE, starts[1] / PAGE);
+	for (int i = 0; i < 2; i++) {
+		CHECK(!(bars[i].region_flags & UDRV_REGION_MMAP));
+		refused(&nodes[i], PAGE, RW, MAP_SHARED, bars[i].offset, EINVAL);
+	}
+	tap_step("each by pread and pwrite");
+	for (uint32_t i = 0; i < 2; i++) {
+		value = 5 + i; /* ivshmem's mask of interrupts */
+		CHECK_EQ(pwrite(nodes[i].fd, &value, 4, bars[i].offset), 4);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		CHECK_EQ(pread(nodes[i].fd, &value, 4, bars[i].offset), 4);
+		CHECK_EQ(value, 5 + i);
+		CHECK_ERROR(pread(nodes[i].fd, &value, 4, bars[i].offset + bars[i].length), EINVAL);
+		node_close(&nodes[i]);
+	}
+	tap_step("the first one alone in the page: mapped");
+	first = starts[1] < starts[0];
+	REQUIRE_EQ(starts[first] % PAGE, 0);
+	snprintf(path, sizeof(path), "%s/remove", nodes[!first].sysfs);
+	REQUIRE_OK(os_write(path, "1"));
+	node_unbind(&nodes[first]);
+	node_open(&nodes[first], kinds[first]);
+	value = 7; /* it was reset, now that it can be */
+	CHECK_EQ(pwrite(nodes[first].fd, &value, 4, bars[first].offset), 4);
+	view = map(&nodes[first], PAGE, RW, bars[first].offset);
+	REQUIRE(view != MAP_FAILED);
+	CHECK_EQ(get32(view), 7);
+	CHECK_OK(munmap(view, PAGE));
+	node_close(&nodes[first]);
+	node_pull_small();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -515,6 +578,7 @@ int main(int argc, char **argv)
 		TAP_TEST(write_combining_limits),
 		TAP_TEST(msix_page),
 		TAP_TEST(small_bars),
+		TAP_TEST(two_in_one_page),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

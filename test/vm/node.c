@@ -33,12 +33,14 @@ static const struct {
 	{ "nvme", "00:0b.0", 0x1b36, 0x0010 },
 	{ "hot", "01:00.0", 0x1234, 0x11e8 }, /* edu that can be pulled out */
 	{ "aer", "01:00.0", 0x8086, 0x10d3 }, /* 82574L behind a port that reports errors */
+	{ "small0", "02:00.0", 0x1af4, 0x1110 }, /* node_plug_small() */
+	{ "small1", "02:00.1", 0x1af4, 0x1110 },
 };
 
 #define DEVICES (sizeof(devices) / sizeof(devices[0]))
 
 const char *const node_kinds[] = { "edu", "edu28", "e1000", "e1000e", "serial", "testdev",
-				   "ivshmem", "nvme", "hot", "aer", NULL };
+				   "ivshmem", "nvme", "hot", "aer", "small0", "small1", NULL };
 
 static const char *address_of(size_t index)
 {

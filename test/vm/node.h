@@ -54,6 +54,9 @@ void node_check_idle(void);
 /* Kind "hot" only: take the device out of its slot, as unplug does; put a new one in. */
 void node_pull(const struct node *node);
 void node_plug(struct node *node);
+/* Two functions with a BAR of 256 bytes each, "small0" and "small1", in the lab's empty slot; and out again. */
+void node_plug_small(void);
+void node_pull_small(void);
 
 /* Right after the end of an edu's driver: all of it is gone, the next one finds it as it must be. */
 void node_check_over(struct node *node, const char *kind);
