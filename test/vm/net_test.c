@@ -314,21 +314,25 @@ static void nonsense_in_tx_done(void)
 	netif_done(&n, ~0U);
 	netif_ready(&n);
 	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 4);
-	tap_step("one of ours, three times");
+	tap_step("one of ours, three times, and one that is it only if cut short");
 	netif_send(fd, 1);
 	tx = netif_take(&n);
+	netif_done(&n, tx.slot + 64);
+	netif_done(&n, tx.slot + 65536);
+	netif_ready(&n);
+	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 6);
 	netif_done(&n, tx.slot);
 	netif_done(&n, tx.slot);
 	netif_done(&n, tx.slot);
 	netif_ready(&n);
-	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 6);
+	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 8);
 	tap_step("an index far ahead, behind, and all around");
 	for (int i = 0; i < 3; i++) {
 		static const uint32_t steps[] = { 65, 0x80000000, ~0U };
 
 		n.rings->tx_done.produced += steps[i];
 		netif_ready(&n);
-		CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 7 + (uint64_t)i);
+		CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 9 + (uint64_t)i);
 	}
 	tap_step("and it goes on");
 	for (int i = 0; i < 200; i++) {
@@ -336,7 +340,7 @@ static void nonsense_in_tx_done(void)
 		tx = netif_take(&n);
 		netif_done(&n, tx.slot);
 	}
-	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 9);
+	CHECK_EQ(netif_counter(NETIF_NAME, "tx_done_errors"), 11);
 	close(fd);
 	netif_close(&n);
 }
