@@ -350,7 +350,7 @@ static void *poll_until_the_end(void *arg)
  */
 static void intx_armed_at_the_end(void)
 {
-	enum { THREADS = 40, ROUNDS = 20 };
+	enum { THREADS = 40, ROUNDS = 60 };
 	struct os_thread threads[THREADS];
 	char path[128];
 
@@ -438,7 +438,7 @@ int main(int argc, char **argv)
 		TAP_TEST(intx_where_it_is_unmasked),
 		TAP_TEST(intx_beside_bus_master),
 		TAP_TEST_LONG(intx_taken_away, 120),
-		TAP_TEST(intx_armed_at_the_end),
+		TAP_TEST_LONG(intx_armed_at_the_end, 120),
 		TAP_TEST(intx_beside_reset),
 		TAP_TEST(another_on_the_line),
 	};
