@@ -248,6 +248,9 @@ static unsigned int reclaim(struct net *n)
 		}
 		tx->batch_clean = (tx->batch_clean + 1) % tx->count;
 	}
+	/* The room may be enough now, and no interrupt will tell of it again. */
+	if (packets)
+		n->tx_full = false;
 	return packets;
 }
 

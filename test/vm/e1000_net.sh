@@ -36,6 +36,8 @@ check "iperf3 to the peer" iperf 3
 check "iperf3 from the peer" iperf 3 --reverse
 check "iperf3 both ways at once" iperf 3 --bidir
 check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
+check "1000 datagrams at once, more than the rings hold" more_than_the_rings 1000
+check "400 pings from the peer at once, and it goes on" overrun 400
 
 # ---- what the system sees
 

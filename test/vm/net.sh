@@ -129,6 +129,47 @@ iperf() {
 	at_least "$rate" 1
 }
 
+# more_than_the_rings COUNT: so many datagrams, sent while the driver does not run, arrive when it does. Nothing comes back
+# that would wake it, no answer of the neighbour's either: it has to wake up for the rest by itself.
+more_than_the_rings() {
+	local receiver status=0
+
+	ip neigh replace 10.0.0.2 lladdr "$(peer cat /sys/class/net/wire/address)" nud permanent dev nic0 || return
+	tc qdisc replace dev nic0 root pfifo limit "$1" || return # others drop what has waited for long
+	peer python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 1 << 22) # SO_RCVBUFFORCE
+s.bind(("10.0.0.2", 5001))
+s.settimeout(20)
+count = 0
+while count < int(sys.argv[1]):
+    s.recv(2048)
+    count += 1
+    print(count, flush=True)' "$1" >"$NET_DIR/datagrams" 2>&1 &
+	receiver=$!
+	within 20 peer grep -q ':1389 0*:0000 07' /proc/net/udp || return
+	kill -STOP "$driver_pid"
+	python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 32, 1 << 22) # SO_SNDBUFFORCE
+for i in range(int(sys.argv[1])):
+    s.sendto(b"x" * 100, ("10.0.0.2", 5001))' "$1"
+	kill -CONT "$driver_pid"
+	wait "$receiver" || status=$?
+	tc qdisc del dev nic0 root
+	ip neigh del 10.0.0.2 dev nic0
+	[ "$status" = 0 ] || tail -n 3 "$NET_DIR/datagrams"
+	return "$status"
+}
+
+# overrun COUNT: so many frames from the peer while the driver does not run, and it goes on when it does.
+overrun() {
+	kill -STOP "$driver_pid"
+	burst "$1" 10.0.0.1
+	kill -CONT "$driver_pid"
+	ping_all 20 -i 0.02 10.0.0.2
+}
+
 # transfer FILE: over TCP as it is, compared by its hash. IN: from the peer, OUT: to the peer; 4 or 6
 transfer() {
 	local file=$1 way=$2 version=$3 to address listener status=0 from_ns=() to_ns=()
