@@ -86,7 +86,7 @@ check "ends on SIGTERM with status 0" driver_end TERM
 
 # ---- refusals say what to do
 
-refused() { ! $E1000 "$@" >/dev/null 2>"$NET_DIR/refused"; }
+refused() { ! $nic_driver "$@" >/dev/null 2>"$NET_DIR/refused"; }
 ip tuntap add dev nic0 mode tap vnet_hdr
 check "starts on an interface that is there" nic_up --irq="$kind" "$device"
 check "a second driver is refused" refused --dump "$device"

@@ -7,7 +7,7 @@
 # driven by drivers/e1000 as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's process; the hard
 # part is to know when something has happened: a link, a filter, the end of a process.
 
-E1000=drivers/e1000/e1000
+nic_driver=drivers/e1000/e1000
 nic_port=--tap # or --net: what nic0 is
 NET_DIR=$(mktemp -d)
 driver_pid=
@@ -68,7 +68,7 @@ no_carrier() { file_is "/sys/class/net/$1/carrier" 0; }
 
 # driver_start OPTION... DEVICE: the driver in the background; what it says is in $NET_DIR/out and err.
 driver_start() {
-	$E1000 "$@" >"$NET_DIR/out" 2>"$NET_DIR/err" &
+	$nic_driver "$@" >"$NET_DIR/out" 2>"$NET_DIR/err" &
 	driver_pid=$!
 }
 
@@ -127,6 +127,31 @@ iperf() {
 		return
 	echo "$rate"
 	at_least "$rate" 1
+}
+
+# taken_over DRIVER-OPTION... -- IPERF3-OPTION...: its driver (--net) is killed three times under iperf3, which goes on. An
+# amount, not a time: however long the kills take, there is more to come after the last one.
+taken_over() {
+	local client before status=0 options=()
+
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	iperf3 --client 10.0.0.2 --bytes 16M --bitrate 16M --json "$@" >"$NET_DIR/iperf3.out" 2>&1 &
+	client=$!
+	for _ in 1 2 3; do
+		before=$(received)
+		within 30 more_than /sys/class/net/nic0/statistics/rx_packets $((before + 50)) || break
+		driver_end KILL
+		file_is /sys/class/net/nic0/carrier 1 || { echo "the carrier is gone"; break; }
+		driver_start --net nic0 "${options[@]}" "$device"
+	done
+	wait "$client" || status=$?
+	python3 -c 'import json, sys; end = json.load(sys.stdin)["end"]["sum_received"]
+print(end["bytes"], "bytes in", round(end["seconds"], 1), "s"); sys.exit(end["bytes"] < 15e6)' <"$NET_DIR/iperf3.out" || status=1
+	return "$status"
 }
 
 # more_than_the_rings COUNT: so many datagrams, sent while the driver does not run, arrive when it does. Nothing comes back

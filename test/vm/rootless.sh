@@ -194,8 +194,8 @@ net_card 82540EM
 check "bind the network card" said 0 '^It is confined' udrv bind "$device"
 check "its domain is strict" type_is "$device" DMA
 ip tuntap add dev nic0 mode tap vnet_hdr user alice
-E1000="setpriv --reuid alice --regid alice --init-groups --bounding-set=-all --inh-caps=-all --no-new-privs
-	prlimit --memlock=8388608 $E1000"
+nic_driver="setpriv --reuid alice --regid alice --init-groups --bounding-set=-all --inh-caps=-all --no-new-privs
+	prlimit --memlock=8388608 $nic_driver"
 check "alice's driver, on a TAP interface made for her" nic_up "$device"
 its_capabilities() { equal "$(sed -n 's/^CapEff:\s*//p; s/^Uid:\s*//p' "/proc/$driver_pid/status" | xargs)" "$1"; }
 alice=$(id -u alice)
