@@ -4,7 +4,7 @@
 # net.sh - what tests of network cards share: two cards wired together, ours and a peer; sourced after tap.sh.
 #
 # The peer is a virtio-net with the kernel's driver, in the network namespace `peer`, at 10.0.0.2 and fd00::2. Ours is
-# driven by drivers/e1000 as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's process; the hard
+# driven by drivers/e1000 or drivers/pcnet as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's process; the hard
 # part is to know when something has happened: a link, a filter, the end of a process.
 
 nic_driver=drivers/e1000/e1000
@@ -18,6 +18,7 @@ peer_name= # while it is in its namespace
 net_card() {
 	case $1 in
 	82540EM) device=00:04.0 peer=00:05.0 qdev=nic0 address=52:54:00:00:00:04 driver=e1000 ;;
+	pcnet) device=00:17.0 peer=00:18.0 qdev=nic3 address=52:54:00:00:00:17 driver=pcnet32 nic_driver=drivers/pcnet/pcnet ;;
 	82574L) device=00:06.0 peer=00:07.0 qdev=nic1 address=52:54:00:00:00:06 driver=e1000e ;;
 	*) bail "no such model: $1" ;;
 	esac
