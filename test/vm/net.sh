@@ -4,8 +4,8 @@
 # net.sh - what tests of network cards share: two cards wired together, ours and a peer; sourced after tap.sh.
 #
 # The peer is a virtio-net with the kernel's driver, in the network namespace `peer`, at 10.0.0.2 and fd00::2. Ours is
-# driven by drivers/e1000 or drivers/pcnet as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's process; the hard
-# part is to know when something has happened: a link, a filter, the end of a process.
+# driven by drivers/e1000 or drivers/pcnet as interface nic0 at 10.0.0.1 and fd00::1, here. Owns both, and the driver's
+# process; the hard part is to know when something has happened: a link, a filter, the end of a process.
 
 nic_driver=drivers/e1000/e1000
 nic_port=--tap # or --net: what nic0 is
