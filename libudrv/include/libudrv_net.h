@@ -32,7 +32,7 @@ struct udrv_net;
 
 /**
  * struct udrv_net_options - what udrv_net_attach() is told; see struct udrv_ioc_net_attach
- * @name: of the interface; "eth%d": the first that is free
+ * @name: of the interface; "eth%d": the device's, if nobody drives it, or else the first that is free
  * @address: its Ethernet address, if it is made now
  * @features: UDRV_NET_CSUM and others: what the device does for the system
  * @queue_count: 0: 1

@@ -486,13 +486,15 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 	return net;
 }
 
-/* rtnl held. The device's interface that @p names, or NULL. */
+/* rtnl held. The device's interface that @p names, or NULL. A pattern names any that nobody drives. */
 static struct udrv_net *netdev_find(struct udrv_device *udev, const struct udrv_ioc_net_attach *p)
 {
 	struct udrv_net *net;
 
+	bool any = strchr(p->name, '%');
+
 	list_for_each_entry(net, &udev->nets, node)
-		if (!strcmp(net->dev->name, p->name))
+		if (any ? !rcu_access_pointer(net->session) : !strcmp(net->dev->name, p->name))
 			return net;
 	return NULL;
 }

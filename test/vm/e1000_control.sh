@@ -98,7 +98,8 @@ ip link del nic0
 check "a device that is not bound is refused" refused --dump 00:05.0
 check "and told what to do" contains "$NET_DIR/refused" 'udrv bind'
 [ "$model" != 82540EM ] || check "MSI on a card without it is refused" refused --dump --irq=msi "$device"
-check "no port at all is refused" refused "$device"
+check "two ports are refused" refused --dump --tap nic0 "$device"
+check "and told so" contains "$NET_DIR/refused" "give one of"
 
 # ---- without an interface
 
@@ -109,6 +110,18 @@ burst 3 10.0.0.1
 check "--dump shows a ping" within 30 contains "$NET_DIR/out" \
 	"52:54:00:00:00:0[57] > $address, IPv4 \\(0x0800\\), length 98, 10.0.0.2 > 10.0.0.1 ICMP"
 check "--dump ends on SIGINT with status 0" driver_end INT
+
+# ---- without a word of where to
+
+the_only_interface() { set -- "/sys/bus/pci/devices/0000:$device/net/"*; [ $# = 1 ] && [ -e "$1" ] && basename "$1"; }
+driver_start --irq="$kind" "$device"
+check "it is an interface by itself" within 30 the_only_interface
+own=$(the_only_interface)
+check "it ends" driver_end INT
+driver_start --verbose --irq="$kind" "$device"
+check "and takes the same one over" within 30 contains "$NET_DIR/err" "interface $own, taken over"
+check "and it is the only one" the_only_interface
+driver_end INT
 ip -n peer neigh flush dev wire nud permanent
 check "unbind" udrv unbind "$device"
 finish

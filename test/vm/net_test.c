@@ -638,12 +638,14 @@ static void taken_over(void)
 	o = netif_options(edu.fd);
 	o.max_mtu = 1499;
 	CHECK_ERROR(netif_attach(&n, &o), EINVAL);
-	tap_step("the same, more slots");
+	tap_step("the same, by a pattern, more slots");
 	o = netif_options(edu.fd);
+	strcpy((char *)o.name, "eth%d");
 	o.tx_slots = 128;
 	REQUIRE_OK(netif_attach(&n, &o));
 	netif_map(&n);
 	CHECK_EQ(n.info.ifindex, index);
+	CHECK_STR((char *)n.info.name, NETIF_NAME);
 	CHECK_EQ(n.info.state & UDRV_NET_TAKEN_OVER, UDRV_NET_TAKEN_OVER);
 	tap_step("what the system had queued comes");
 	netif_done(&n, netif_take(&n).slot);

@@ -158,7 +158,8 @@ struct udrv_net_rings {
  * @flags:	in: 0
  * @device_fd:	in: the node whose device moves the data; -1: no device
  * @features:	in: UDRV_NET_* bits
- * @name:	in: the interface's name, ended by a zero; "eth%d": the first that is free. out: its name
+ * @name:	in: the interface's name, ended by a zero; "eth%d": an interface of the device's that nobody
+ *		drives, or else a new one, of the first such name that is free. out: its name
  * @address:	in: its Ethernet address, if it is made now
  * @reserved0:	in: 0
  * @queue_count: in: 1 to 8
