@@ -489,9 +489,8 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 /* rtnl held. The device's interface that @p names, or NULL. A pattern names any that nobody drives. */
 static struct udrv_net *netdev_find(struct udrv_device *udev, const struct udrv_ioc_net_attach *p)
 {
-	struct udrv_net *net;
-
 	bool any = strchr(p->name, '%');
+	struct udrv_net *net;
 
 	list_for_each_entry(net, &udev->nets, node)
 		if (any ? !rcu_access_pointer(net->session) : !strcmp(net->dev->name, p->name))
