@@ -266,10 +266,9 @@ static void follow(void)
 
 /* ---- receive ------------------------------------------------------------------------ */
 
-static bool card_has_done(const struct ring *ring)
+static bool card_has_done(const struct ring *ring, uint32_t index)
 {
-	return ring->clean != ring->next &&
-	       !(le32toh(ring->desc[ring->clean % RING].status) & MD1_OWN);
+	return index != ring->next && !(le32toh(ring->desc[index % RING].status) & MD1_OWN);
 }
 
 /* Give the card the buffers that the kernel has for it. */
@@ -298,13 +297,19 @@ static unsigned int receive(void)
 {
 	unsigned int frames = 0;
 
-	for (; card_has_done(&rx); frames++, rx.clean++) {
+	for (; card_has_done(&rx, rx.clean); frames++, rx.clean++) {
 		volatile struct pcnet_desc *desc = &rx.desc[rx.clean % RING];
-		uint32_t status = le32toh(desc->status), length;
-		bool end = status & MD1_ENP, bad;
+		bool next_done = card_has_done(&rx, rx.clean + 1), end, bad;
+		uint32_t status, length;
 
+		/* Without an end it is in the next buffer, or to come (QEMU: OWN goes first). */
+		udrv_rmb();
+		status = le32toh(desc->status);
+		if (!(status & (MD1_ENP | MD1_ERR)) && !next_done)
+			break;
 		udrv_rmb();
 		length = le32toh(desc->more) & RMD2_LENGTH;
+		end = status & MD1_ENP;
 		bad = !end || rx_dropping || status & MD1_ERR || length < FCS_BYTES;
 		/* An error ends a frame as well: it may have no ENP then. */
 		rx_dropping = !end && !(status & MD1_ERR);
@@ -381,7 +386,7 @@ static unsigned int reclaim(void)
 {
 	unsigned int packets = 0;
 
-	for (; card_has_done(&tx); tx.clean++) {
+	for (; card_has_done(&tx, tx.clean); tx.clean++) {
 		counters.tx_errors += !!(le32toh(tx.desc[tx.clean % RING].status) & MD1_ERR);
 		if (tx.slot[tx.clean % RING] == SLOT_NONE)
 			continue;
@@ -418,7 +423,7 @@ static void turn(uint64_t timeout_ns)
 	int ready;
 
 	/* Buffers come back by a turn, and none is waited for: no sleep with half of them away. */
-	busy = moved && (card_has_done(&rx) || rx.next - rx.clean < RING / 2 ||
+	busy = moved && (card_has_done(&rx, rx.clean) || rx.next - rx.clean < RING / 2 ||
 			 (udrv_net_tx_count(queue) && !tx_full));
 	if (!busy && !armed) {
 		/* An interrupt comes at once if there was a cause; not for frames sent, if none is

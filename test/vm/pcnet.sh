@@ -34,9 +34,10 @@ check "iperf3 to the peer" iperf 2
 check "iperf3 from the peer" iperf 2 --reverse
 check "1000 datagrams at once, more than the rings hold" more_than_the_rings 1000
 check "400 pings from the peer at once, and it goes on" overrun 400
-check "killed three times under iperf3, which goes on" taken_over --
-check "and from the peer" taken_over -- --reverse
+check "killed three times under iperf3, which goes on" taken_over --stats=600 --
+check "and from the peer" taken_over --stats=600 -- --reverse
 check "ends on SIGINT with status 0" driver_end INT
+check "no frame was bad" equal "$(counter rx_errors) $(counter tx_errors)" "0 0"
 check "and was quiet" is_empty "$NET_DIR/err"
 
 # ---- where the handler does not acknowledge, as for a driver without the right to it
