@@ -11,6 +11,8 @@
  *   for each frame that has arrived: udrv_net_rx_frame()
  *   udrv_net_turn(): hands in, and sleeps until there is more to do
  *
+ * Buffers are there from the attach on: give them to the device before the first sleep.
+ *
  * Threads: each queue is one thread's at a time; different queues never interfere. udrv_net_kick()
  * may be called from any thread and from a signal handler, the other calls from any thread.
  * udrv_net_close() must be the last.

@@ -63,6 +63,9 @@
  * @header_length: with TSO: all headers
  * @reserved:	0
  *
+ * A packet has at most as many pieces as the kernel's fragments and one more (18 on most), and all of
+ * them are in the ring when the first one is.
+ *
  * With CSUM the sum of the pseudo header is in place, and the device adds the rest. With TSO it is
  * without a length, the IP header's length is zero, and so is IPv4's checksum: what devices ask for.
  */
@@ -84,7 +87,7 @@ struct udrv_net_tx {
 /**
  * struct udrv_net_fill - an empty buffer
  * @address:	where the frame is to go, for the device (without one: offset in the mapping)
- * @length:	room, bytes
+ * @length:	room, bytes; enough for a frame of max_mtu with a VLAN tag and its CRC, less than a page
  * @slot:	the buffer's name, for rx
  */
 struct udrv_net_fill {
@@ -96,7 +99,7 @@ struct udrv_net_fill {
 /* udrv_net_rx.flags */
 #define UDRV_NET_RX_CSUM (1U << 0) /* the device found the TCP or UDP checksum good */
 #define UDRV_NET_RX_VLAN (1U << 1) /* the device took a tag out: @vlan_tci */
-#define UDRV_NET_RX_DROP (1U << 2) /* there is no frame, or a bad one: take the buffer back */
+#define UDRV_NET_RX_DROP (1U << 2) /* there is no frame, or a bad one: take the buffer back; no length */
 
 /**
  * struct udrv_net_rx - a frame that has arrived
@@ -237,7 +240,9 @@ struct udrv_ioc_net_attach {
  *
  * Takes what is in tx_done and rx, puts free buffers into fill, and then waits until there is an
  * entry in tx that was not consumed, an interrupt, or news of the interface. FILL is never waited
- * for. INTx is armed by waiting. A signal ends the wait with EINTR; what was handed in stays so.
+ * for: buffers are there from the attach on, and those handed in come back in the same call, which may
+ * then sleep; so do not wait with most of the device's ring empty. Do not pass TX in @ready while
+ * nothing is on its way: nothing would tell of the room. INTx is armed by waiting. A signal ends the wait with EINTR; what was handed in stays so.
  *
  * Entries that make no sense (a slot that is not there, a packet that is not on its way, a length
  * beyond the buffer) are dropped and counted (ethtool -S). A buffer that is handed in twice is given
