@@ -242,7 +242,8 @@ struct udrv_ioc_net_attach {
  * entry in tx that was not consumed, an interrupt, or news of the interface. FILL is never waited
  * for: buffers are there from the attach on, and those handed in come back in the same call, which may
  * then sleep; so do not wait with most of the device's ring empty. Do not pass TX in @ready while
- * nothing is on its way: nothing would tell of the room. INTx is armed by waiting. A signal ends the wait with EINTR; what was handed in stays so.
+ * nothing is on its way: nothing would tell of the room. INTx is armed by waiting. A signal ends the
+ * wait with EINTR; what was handed in stays so.
  *
  * Entries that make no sense (a slot that is not there, a packet that is not on its way, a length
  * beyond the buffer) are dropped and counted (ethtool -S). A buffer that is handed in twice is given
