@@ -30,7 +30,8 @@ struct net {
 	struct udrv_net_queue *queue;
 	uint16_t *rx_slot; /* the buffer in each receive descriptor */
 	uint16_t *tx_slot; /* the packet that ends in each transmit descriptor */
-	bool armed;	   /* the card may interrupt */
+	/* What the card may interrupt for: nothing, what arrives, also what was sent. */
+	enum { ARMED_NOT, ARMED_RECEIVE, ARMED_BOTH } armed;
 	bool tx_full;	   /* no room for the next packet */
 	bool promiscuous;
 	struct net_counters counters;
@@ -39,6 +40,7 @@ struct net {
 /* For the signal handler. */
 static struct net *stop_net;
 static volatile sig_atomic_t stopped;
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void stop(int signal)
 {
@@ -291,14 +293,15 @@ static int tell_link(struct net *n)
 static int turn(struct net *n, uint64_t timeout_ns)
 {
 	unsigned int moved = receive(n) + send(n) + reclaim(n);
+	bool sending = n->nic->tx.batch_clean != n->nic->tx.batch_next;
 	bool busy;
 	int ready, error;
 
 	/* With nothing more to do, sleep; the card may interrupt from here on. */
 	busy = moved && more(n);
-	if (!busy && !n->armed) {
-		e1000_irq_arm(n->nic, n->nic->tx.batch_clean != n->nic->tx.batch_next);
-		n->armed = true;
+	if (!busy && n->armed < (sending ? ARMED_BOTH : ARMED_RECEIVE)) {
+		e1000_irq_arm(n->nic, sending);
+		n->armed = sending ? ARMED_BOTH : ARMED_RECEIVE;
 	}
 	ready = udrv_net_turn(n->queue, n->tx_full ? UDRV_NET_READY_TX : 0, busy ? 0 : timeout_ns);
 	n->counters.turns++;
@@ -307,7 +310,7 @@ static int turn(struct net *n, uint64_t timeout_ns)
 		return ready == -EINTR ? 0 : ready;
 
 	if (ready & UDRV_NET_READY_IRQ) {
-		n->armed = false;
+		n->armed = ARMED_NOT;
 		if (e1000_irq_taken(n->nic, n->queue->turn.irq_count,
 				    (uint32_t)n->queue->turn.irq_value) &&
 		    e1000_link(n->nic)) {
@@ -364,9 +367,15 @@ static void catch_signals(struct net *n)
 	struct sigaction action = { .sa_handler = stop };
 
 	stop_net = n;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	for (size_t i = 0; i < sizeof(stop_signals) / sizeof(stop_signals[0]); i++)
+		sigaction(stop_signals[i], &action, NULL);
+}
+
+/* Before the interface's object goes, which the handler uses. */
+static void leave_signals(void)
+{
+	for (size_t i = 0; i < sizeof(stop_signals) / sizeof(stop_signals[0]); i++)
+		signal(stop_signals[i], SIG_DFL);
 }
 
 int net_run(struct e1000 *nic, const struct net_options *options)
@@ -403,8 +412,7 @@ int net_run(struct e1000 *nic, const struct net_options *options)
 		options->print(nic, &n->counters);
 	if (n->net && !error)
 		udrv_net_link(n->net, false, 0, false);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	leave_signals();
 	udrv_net_close(n->net);
 	free(n->rx_slot);
 	free(n->tx_slot);
