@@ -124,7 +124,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	/* 6. Upper halves. 7. and 8. DMA is unmapped, flushed, then freed: theirs too. */
 	net = udrv_net_detach(client);
 	udrv_dma_end(client);
-	udrv_net_end(net);
+	udrv_net_free(net);
 	udrv_bar_end(udev);
 out:
 	mutex_unlock(&client->lock);

@@ -2,7 +2,7 @@
 /*
  * One table: call -> size, handler
  *
- * The only place that copies a call's struct in and out. A handler gets the kernel's own copy, once
+ * The only place that copies a call's struct in (net/file.c calls it, too). A handler gets the kernel's own copy, once
  * and whole, so no user value is read twice. A struct may be longer or shorter than ours
  * (uapi/udrv/udrv.h). A result that cannot be copied out is undone: the caller could not know what
  * it has.
@@ -122,6 +122,32 @@ static int ioctl_device_info(struct udrv_client *client, void *arg)
 }
 
 /**
+ * udrv_ioctl_copy_in() - a call's struct, once and whole
+ * @copy: where it goes; its first field, the size, is what the caller passed and was checked
+ * @size: of the struct in this kernel
+ * @min_size: of its first version
+ * @user: the caller's
+ *
+ * Return: 0; -EFAULT; -EINVAL smaller than the first version; -E2BIG larger, and the surplus not zero
+ */
+int udrv_ioctl_copy_in(void *copy, u32 size, u32 min_size, void __user *user)
+{
+	u32 user_size;
+	int ret;
+
+	if (get_user(user_size, (u32 __user *)user))
+		return -EFAULT;
+	if (user_size < min_size)
+		return -EINVAL;
+	if (user_size > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(copy, size, user, user_size);
+	if (!ret)
+		*(u32 *)copy = user_size; /* what was checked, whatever stands there now */
+	return ret;
+}
+
+/**
  * udrv_ioctl() - every call of a node
  * @file: the descriptor
  * @cmd: UDRV_IOC_*
@@ -136,7 +162,6 @@ long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	unsigned int nr = _IOC_NR(cmd);
 	const struct ioctl_call *call;
 	union ioctl_arg copy;
-	u32 user_size;
 	int ret;
 
 	if (nr >= ARRAY_SIZE(ioctl_calls) || ioctl_calls[nr].cmd != cmd)
@@ -147,21 +172,14 @@ long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENODEV;
 	if (!call->reads && client->read_only)
 		return -EBADF;
-	if (get_user(user_size, (u32 __user *)user))
-		return -EFAULT;
-	if (user_size < call->min_size)
-		return -EINVAL;
-	if (user_size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&copy, call->size, user, user_size);
+	ret = udrv_ioctl_copy_in(&copy, call->size, call->min_size, user);
 	if (ret)
 		return ret;
-	copy.size = user_size; /* what was checked, whatever stands there now */
 
 	ret = call->handler(client, &copy);
 	/* ENOSPC says how much would have done, ETIMEDOUT how far it came. */
 	if ((!ret || ret == -ENOSPC || ret == -ETIMEDOUT) && call->answers &&
-	    copy_to_user(user, &copy, min(user_size, call->size))) {
+	    copy_to_user(user, &copy, min(copy.size, call->size))) {
 		if (!ret && call->undo)
 			call->undo(client, &copy);
 		ret = -EFAULT;

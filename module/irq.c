@@ -26,7 +26,8 @@
 /* ---- one vector ---- */
 
 /*
- * An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock.
+ * An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock; a
+ * queue, which v->lock keeps, is woken here.
  */
 static __always_inline void vector_fire(struct udrv_vector *v)
 {

@@ -426,6 +426,7 @@ void udrv_trust_close(struct udrv_device *udev);
 
 /* ioctl.c: the table of calls */
 long udrv_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int udrv_ioctl_copy_in(void *copy, u32 size, u32 min_size, void __user *user);
 
 /* area.c: mappings, faults, revocation */
 int udrv_area_mmap(struct udrv_client *client, struct vm_area_struct *vma);
@@ -523,7 +524,7 @@ int udrv_net_init(void);
 void udrv_net_exit(void);
 void udrv_net_silence(struct udrv_client *client);
 struct udrv_net_session *udrv_net_detach(struct udrv_client *client);
-void udrv_net_end(struct udrv_net_session *session);
+void udrv_net_free(struct udrv_net_session *session);
 void udrv_net_remove(struct udrv_device *udev);
 
 #endif /* UDRV_UDRV_H */

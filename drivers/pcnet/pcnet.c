@@ -471,6 +471,10 @@ static void run(void)
 		if (now.tv_sec >= next)
 			next = now.tv_sec + opt.stats_s;
 	}
+	/* The handler uses the interface's object, which goes. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	if (opt.stats_s)
 		print_counters();
 }

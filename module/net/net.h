@@ -82,6 +82,19 @@ struct udrv_net_counters {
 	u64_stats_t done_errors; /* of tx_done: the same writer's, so with rx */
 };
 
+/* A queue's counters in the order of ethtool -S: first those of udrv_net.rx, then those of .tx. */
+enum {
+	UDRV_NET_RX_PACKETS,
+	UDRV_NET_RX_BYTES,
+	UDRV_NET_RX_DROPPED,
+	UDRV_NET_RX_ERRORS,
+	UDRV_NET_TX_DONE_ERRORS,
+	UDRV_NET_TX_PACKETS,
+	UDRV_NET_TX_BYTES,
+	UDRV_NET_TX_DROPPED,
+	UDRV_NET_COUNTERS
+};
+
 /**
  * struct udrv_net_queue - one queue of a session
  * @session: whose
@@ -231,13 +244,17 @@ void udrv_net_delete(struct udrv_net_session *session);
 void udrv_net_state_read(struct udrv_net *net, struct udrv_ioc_net_state *p);
 void udrv_net_link_state(struct udrv_net *net, const struct udrv_ioc_net_link *p);
 
-/* session.c: the descriptor, and what a driver holds */
+/* ethtool.c: what it tells of itself */
+extern const struct ethtool_ops udrv_net_ethtool_ops;
+void udrv_net_counters_read(struct udrv_net *net, u32 queue, u64 *v);
+
+/* session.c: what a driver holds (file.c, the descriptor, has the calls) */
 int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attach *p);
-void udrv_net_unmap(struct udrv_net_session *session);
-void udrv_net_free(struct udrv_net_session *session);
+void udrv_net_attach_undo(struct udrv_net_session *session, const struct udrv_ioc_net_attach *p);
+void udrv_net_release(struct udrv_net_session *session);
 
 /* queue.c: a turn of the driver's loop */
-int udrv_net_turn(struct udrv_net_session *session, struct udrv_ioc_net_turn *p);
+int udrv_net_turn(struct udrv_net_session *session, void *arg);
 u32 udrv_net_ready(struct udrv_net_queue *q);
 
 /* tx.c */
@@ -245,6 +262,7 @@ netdev_tx_t udrv_net_xmit(struct sk_buff *skb, struct net_device *dev);
 netdev_features_t udrv_net_features_check(struct sk_buff *skb, struct net_device *dev,
 					  netdev_features_t features);
 void udrv_net_tx_complete(struct udrv_net_queue *q);
+int udrv_net_tx_map(struct udrv_net_queue *q);
 void udrv_net_tx_unmap(struct udrv_net_queue *q);
 void udrv_net_tx_free(struct udrv_net_queue *q);
 

@@ -2,8 +2,8 @@
 /*
  * The interface: what the kernel's network code sees, with a driver or without
  *
- * Owns the net_device: its making and end, what it tells of itself (ethtool, statistics), and what it
- * tells its driver (state that NET_STATE reads). Nothing here waits for the driver: whatever the
+ * Owns the net_device: its making and end, and what it tells its driver (state that NET_STATE reads);
+ * what it tells of itself is ethtool.c's. Nothing here waits for the driver: whatever the
  * system wants of it is written down, and the driver is woken.
  *
  * The hard part is the time without a driver. The interface stays as it is, with its queues stopped
@@ -12,7 +12,6 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
-#include <linux/ethtool.h>
 #include <linux/if_vlan.h>
 #include <linux/nsproxy.h>
 #include <linux/rtnetlink.h>
@@ -213,37 +212,19 @@ static int netdev_set_features(struct net_device *dev, netdev_features_t feature
 static void netdev_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
 {
 	struct udrv_net *net = netdev_priv(dev);
-	unsigned int start;
-	u64 v[5];
+	u64 v[UDRV_NET_COUNTERS];
 	u32 i;
 
 	for (i = 0; i < net->queue_count; i++) {
-		struct udrv_net_counters *c = &net->rx[i];
-
-		do {
-			start = u64_stats_fetch_begin(&c->sync);
-			v[0] = u64_stats_read(&c->packets);
-			v[1] = u64_stats_read(&c->bytes);
-			v[2] = u64_stats_read(&c->dropped);
-			v[3] = u64_stats_read(&c->errors);
-			v[4] = u64_stats_read(&c->done_errors);
-		} while (u64_stats_fetch_retry(&c->sync, start));
-		stats->rx_packets += v[0];
-		stats->rx_bytes += v[1];
-		stats->rx_dropped += v[2];
-		stats->rx_errors += v[3];
-		stats->tx_errors += v[4];
-
-		c = &net->tx[i];
-		do {
-			start = u64_stats_fetch_begin(&c->sync);
-			v[0] = u64_stats_read(&c->packets);
-			v[1] = u64_stats_read(&c->bytes);
-			v[2] = u64_stats_read(&c->dropped);
-		} while (u64_stats_fetch_retry(&c->sync, start));
-		stats->tx_packets += v[0];
-		stats->tx_bytes += v[1];
-		stats->tx_dropped += v[2];
+		udrv_net_counters_read(net, i, v);
+		stats->rx_packets += v[UDRV_NET_RX_PACKETS];
+		stats->rx_bytes += v[UDRV_NET_RX_BYTES];
+		stats->rx_dropped += v[UDRV_NET_RX_DROPPED];
+		stats->rx_errors += v[UDRV_NET_RX_ERRORS];
+		stats->tx_errors += v[UDRV_NET_TX_DONE_ERRORS];
+		stats->tx_packets += v[UDRV_NET_TX_PACKETS];
+		stats->tx_bytes += v[UDRV_NET_TX_BYTES];
+		stats->tx_dropped += v[UDRV_NET_TX_DROPPED];
 	}
 }
 
@@ -279,110 +260,6 @@ static int netdev_poll(struct napi_struct *napi, int budget)
 	napi_complete_done(napi, 0);
 	return 0;
 }
-
-/* ---- ethtool ---- */
-
-static void ethtool_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
-{
-	struct udrv_net *net = netdev_priv(dev);
-
-	strscpy(info->driver, "udrv", sizeof(info->driver));
-	if (net->udev)
-		strscpy(info->bus_info, pci_name(net->udev->pdev), sizeof(info->bus_info));
-}
-
-static int ethtool_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *settings)
-{
-	struct udrv_net *net = netdev_priv(dev);
-	u32 speed = READ_ONCE(net->speed);
-	bool known = netif_carrier_ok(dev) && speed;
-
-	settings->base.speed = known ? speed : SPEED_UNKNOWN;
-	settings->base.duplex = !known ? DUPLEX_UNKNOWN :
-				READ_ONCE(net->full_duplex) ? DUPLEX_FULL : DUPLEX_HALF;
-	settings->base.port = PORT_OTHER;
-	settings->base.autoneg = AUTONEG_DISABLE;
-	return 0;
-}
-
-static void ethtool_ringparam(struct net_device *dev, struct ethtool_ringparam *ring,
-			      struct kernel_ethtool_ringparam *kernel_ring,
-			      struct netlink_ext_ack *extack)
-{
-	struct udrv_net *net = netdev_priv(dev);
-	struct udrv_net_session *s;
-
-	ring->rx_max_pending = UDRV_NET_SLOTS_MAX;
-	ring->tx_max_pending = UDRV_NET_SLOTS_MAX;
-	mutex_lock(&udrv_net_lock);
-	s = rcu_dereference_protected(net->session, lockdep_is_held(&udrv_net_lock));
-	if (s) {
-		ring->rx_pending = s->rx_slots;
-		ring->tx_pending = s->tx_slots;
-	}
-	mutex_unlock(&udrv_net_lock);
-}
-
-static void ethtool_channels(struct net_device *dev, struct ethtool_channels *channels)
-{
-	struct udrv_net *net = netdev_priv(dev);
-
-	channels->max_combined = net->queue_count;
-	channels->combined_count = net->queue_count;
-}
-
-static const char *const ethtool_names[] = { "rx_packets", "rx_bytes",	 "rx_dropped",
-					     "rx_errors",  "tx_done_errors", "tx_packets",
-					     "tx_bytes",   "tx_dropped" };
-
-static int ethtool_sset_count(struct net_device *dev, int set)
-{
-	struct udrv_net *net = netdev_priv(dev);
-
-	return set == ETH_SS_STATS ? (int)(net->queue_count * ARRAY_SIZE(ethtool_names)) :
-				     -EOPNOTSUPP;
-}
-
-static void ethtool_strings(struct net_device *dev, u32 set, u8 *data)
-{
-	struct udrv_net *net = netdev_priv(dev);
-	u32 queue, i;
-
-	for (queue = 0; set == ETH_SS_STATS && queue < net->queue_count; queue++)
-		for (i = 0; i < ARRAY_SIZE(ethtool_names); i++, data += ETH_GSTRING_LEN)
-			snprintf(data, ETH_GSTRING_LEN, "queue_%u_%s", queue, ethtool_names[i]);
-}
-
-static void ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
-{
-	struct udrv_net *net = netdev_priv(dev);
-	u32 i;
-
-	for (i = 0; i < net->queue_count; i++) {
-		struct udrv_net_counters *rx = &net->rx[i], *tx = &net->tx[i];
-
-		*data++ = u64_stats_read(&rx->packets);
-		*data++ = u64_stats_read(&rx->bytes);
-		*data++ = u64_stats_read(&rx->dropped);
-		*data++ = u64_stats_read(&rx->errors);
-		*data++ = u64_stats_read(&rx->done_errors);
-		*data++ = u64_stats_read(&tx->packets);
-		*data++ = u64_stats_read(&tx->bytes);
-		*data++ = u64_stats_read(&tx->dropped);
-	}
-}
-
-static const struct ethtool_ops netdev_ethtool_ops = {
-	.get_drvinfo = ethtool_drvinfo,
-	.get_link = ethtool_op_get_link,
-	.get_link_ksettings = ethtool_link_ksettings,
-	.get_ringparam = ethtool_ringparam,
-	.get_channels = ethtool_channels,
-	.get_sset_count = ethtool_sset_count,
-	.get_strings = ethtool_strings,
-	.get_ethtool_stats = ethtool_stats,
-	.get_ts_info = ethtool_op_get_ts_info,
-};
 
 static netdev_features_t netdev_features(u32 features, bool copies)
 {
@@ -449,7 +326,7 @@ static struct udrv_net *netdev_create(struct udrv_net_session *s, struct udrv_io
 	mode_set_address(net);
 	dev->name_assign_type = NET_NAME_USER;
 	dev->netdev_ops = &netdev_ops;
-	dev->ethtool_ops = &netdev_ethtool_ops;
+	dev->ethtool_ops = &udrv_net_ethtool_ops;
 	dev->rtnl_link_ops = &netdev_link_ops;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = attach_mtu(s, p);
@@ -595,13 +472,17 @@ out:
 	return ret;
 }
 
-/** udrv_net_delete() - an interface without a device goes with its driver; no lock held */
+/** udrv_net_delete() - the session's interface goes, if they have not parted; no lock held */
 void udrv_net_delete(struct udrv_net_session *session)
 {
+	struct udrv_net *net;
+
 	rtnl_lock();
-	/* Only under rtnl do they part, if there is no client. */
-	if (session->net)
-		unregister_netdevice(session->net->dev);
+	mutex_lock(&udrv_net_lock);
+	net = session->net;
+	mutex_unlock(&udrv_net_lock);
+	if (net) /* they may part now, but only under rtnl does it go */
+		unregister_netdevice(net->dev);
 	rtnl_unlock();
 }
 

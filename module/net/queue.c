@@ -81,10 +81,11 @@ static int turn_hand_in(struct udrv_net_queue *q)
 /**
  * udrv_net_turn() - UDRV_IOC_NET_TURN
  * @session: the caller's
- * @p: the call, our copy
+ * @arg: struct udrv_ioc_net_turn, our copy
  */
-int udrv_net_turn(struct udrv_net_session *session, struct udrv_ioc_net_turn *p)
+int udrv_net_turn(struct udrv_net_session *session, void *arg)
 {
+	struct udrv_ioc_net_turn *p = arg;
 	const u32 every = UDRV_NET_READY_TX | UDRV_NET_READY_FILL | UDRV_NET_READY_IRQ |
 			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK;
 	struct udrv_net_queue *q;

@@ -334,6 +334,7 @@ void udrv_net_rx_receive(struct udrv_net_queue *q)
 	if (filled == UDRV_RING_BROKEN) {
 		q->rx_consumed = READ_ONCE(q->rings->rx.produced);
 		filled = 0;
+		udrv_ring_release(&q->rings->rx, q->rx_consumed);
 		udrv_net_count(counters, &counters->errors, 1);
 	}
 	if (!filled)

@@ -399,7 +399,15 @@ void udrv_net_tx_complete(struct udrv_net_queue *q)
 	tx_wake(q, txq);
 }
 
-/** udrv_net_tx_unmap() - at the end: what is on its way is unmapped, and kept */
+/** udrv_net_tx_map() - at the beginning: where copied packets lie, for the device */
+int udrv_net_tx_map(struct udrv_net_queue *q)
+{
+	return q->tx_buffers ? udrv_net_buffers_map(q->session, q->tx_buffers, q->session->tx_slots,
+						    DMA_TO_DEVICE) :
+			       0;
+}
+
+/** udrv_net_tx_unmap() - undo it; what is on its way is unmapped, and kept */
 void udrv_net_tx_unmap(struct udrv_net_queue *q)
 {
 	struct udrv_net_session *s = q->session;

@@ -130,6 +130,21 @@ iperf() {
 	at_least "$rate" 1
 }
 
+# carries TIMES VERSION...: pings of all kinds, none lost, and files both ways, equal. A check for each.
+carries() {
+	local times=$1 version
+
+	shift
+	check "$((10 * times)) pings, none lost" ping_all $((10 * times)) -i 0.02 10.0.0.2
+	check "$((5 * times)) pings of full length, none lost" ping_all $((5 * times)) -i 0.02 -s 1472 -M "do" 10.0.0.2
+	check "pings over IPv6, none lost" ping_all $((2 * times)) -i 0.02 fd00::2
+	check "fragmented pings of 20000 bytes, none lost" ping_all "$times" -i 0.05 -s 20000 10.0.0.2
+	for version; do
+		check "a file to the peer, IPv$version, equal" transfer "$NET_DIR/file" out "$version"
+		check "a file from the peer, IPv$version, equal" transfer "$NET_DIR/file" in "$version"
+	done
+}
+
 # taken_over DRIVER-OPTION... -- IPERF3-OPTION...: its driver (--net) is killed three times under iperf3, which goes on. An
 # amount, not a time: however long the kills take, there is more to come after the last one.
 taken_over() {
