@@ -8,7 +8,9 @@
  *
  * Barriers: a producer's entries are written before its index (release), a consumer reads the index
  * (acquire) before the entries; and it has read the entries before its own index says so (release),
- * which the producer reads (acquire) before it writes over them.
+ * which the producer reads (acquire) before it writes over them. Who sleeps says so and then looks for
+ * work, who has work says so and then looks for sleepers, with a full barrier between. test/model has
+ * both as models, which a checker goes through with and without each barrier.
  */
 #ifndef UDRV_RING_H
 #define UDRV_RING_H

@@ -31,8 +31,13 @@ static void news_tell(struct udrv_net *net)
 	rcu_read_lock();
 	s = rcu_dereference(net->session);
 	if (s) {
-		/* What is new was written before: pairs with net_state(). */
-		smp_store_release(&s->news, 1);
+		/*
+		 * What is new was written before: pairs with net_state(), which sees it, or else has
+		 * not taken this back. Release is not enough where writes reach one processor after
+		 * another (the litmus test R).
+		 */
+		smp_mb();
+		WRITE_ONCE(s->news, 1);
 		udrv_waiter_wake(&s->queues[0].waiter);
 	}
 	rcu_read_unlock();
