@@ -98,8 +98,8 @@ const struct udrv_ioc_region_info *udrv_region(const struct udrv *device, unsign
  * @registers: where the address goes; undo with udrv_bar_unmap()
  * @mapped: where the length that was mapped goes; may be NULL
  *
- * Return: 0; -EINVAL no such BAR or range, -EOPNOTSUPP a port BAR or one that cannot be mapped (use
- * udrv_bar_read()).
+ * Return: 0; -EINVAL no such BAR or range, -EOPNOTSUPP a port BAR, or one that cannot be mapped, as one
+ * smaller than a page that has company in it (use udrv_bar_read()).
  */
 int udrv_bar_map(struct udrv *device, unsigned int bar, uint64_t offset, size_t length,
 		 unsigned int flags, void **registers, size_t *mapped);
@@ -206,6 +206,9 @@ int udrv_irq_info(struct udrv *device, unsigned int vector, struct udrv_ioc_irq_
  * @use: UDRV_PROG_ACK, before udrv_irq_setup(), or UDRV_PROG_QUIESCE
  * @ops: the program; the kernel keeps a copy
  * @count: operations; 0 takes the program away
+ *
+ * Nothing excludes the handler's program, neither a mask of the device's own (the line may be shared)
+ * nor a batch: between the two accesses of an index/data pair it may come, too. See udrv_prog(3).
  */
 int udrv_prog_set(struct udrv *device, unsigned int use, const struct udrv_prog_op *ops,
 		  unsigned int count);
@@ -273,6 +276,9 @@ int udrv_dma_sync_for_device(struct udrv *device, uint32_t handle, uint64_t offs
  * against each other by the compiler. A write is ordered after every earlier store of the CPU to
  * ordinary memory (so a descriptor is complete before its doorbell rings), a read before every
  * later load. Registers are little-endian, as PCI is; the values are the CPU's.
+ *
+ * udrv_wmb() and udrv_rmb() are for memory alone: between a descriptor's contents and the bit in it that
+ * gives it to the device, and between that bit and the contents on the way back.
  */
 #if defined(__x86_64__) || defined(__i386__)
 /* Uncached accesses are strongly ordered here; only the compiler must be held. */

@@ -416,7 +416,9 @@ struct udrv_prog_op {
  * handler runs the program. If a TEST stops it, the interrupt was somebody else's; else it was this
  * device's, and what READs read is ORed into the record's value. The program must make the device
  * release the line: by acknowledging, or by masking in the device's own registers. INTx is not
- * masked otherwise and waiting does not arm it: the driver does, at the device. No POLL.
+ * masked otherwise and waiting does not arm it: the driver does, at the device. No POLL. It may run
+ * at any time, for a neighbour's interrupt too, in the middle of PROG_RUN's program too: where
+ * registers are behind an index, see udrv_prog(3).
  *
  * QUIESCE: runs when the driver ends, however it ends, after bus mastering went off: stop the
  * engines.
