@@ -420,6 +420,7 @@ static int netdev_link(struct udrv_net *net, struct udrv_net_session *s,
 	s->net = net;
 	s->news = 1;
 	rcu_assign_pointer(net->session, s);
+	/* Each is a barrier: pairs with udrv_net_xmit(). */
 	if (netif_running(net->dev))
 		netif_tx_wake_all_queues(net->dev);
 out:

@@ -280,8 +280,15 @@ netdev_tx_t udrv_net_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct udrv_net_queue *q;
 	int number;
 
-	if (!s)
-		goto err_drop;
+	if (unlikely(!s)) {
+		/* netdev_part() is about to stop the queue: the packet is the next driver's. */
+		netif_tx_stop_queue(txq);
+		/* Pairs with netdev_link(): it wakes what is stopped, or we see its session. */
+		smp_mb();
+		if (rcu_access_pointer(net->session))
+			netif_tx_start_queue(txq);
+		return NETDEV_TX_BUSY;
+	}
 	q = &s->queues[index];
 	if (unlikely(!tx_has_room(q))) {
 		tx_stop(q, txq);
@@ -328,10 +335,6 @@ out_tell:
 	/* It was the last of a batch: what came before it was published, and nobody told. */
 	if (!more)
 		udrv_waiter_wake(&q->waiter);
-	return NETDEV_TX_OK;
-err_drop:
-	udrv_net_count(&net->tx[index], &net->tx[index].dropped, 1);
-	dev_kfree_skb_any(skb);
 	return NETDEV_TX_OK;
 }
 

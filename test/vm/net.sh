@@ -148,8 +148,9 @@ carries() {
 # taken_over DRIVER-OPTION... -- IPERF3-OPTION...: its driver (--net) is killed three times under iperf3, which goes on. An
 # amount, not a time: however long the kills take, there is more to come after the last one.
 taken_over() {
-	local client before status=0 options=()
+	local client before dropped status=0 options=()
 
+	dropped=$(cat /sys/class/net/nic0/statistics/tx_dropped)
 	while [ "$1" != -- ]; do
 		options+=("$1")
 		shift
@@ -167,6 +168,8 @@ taken_over() {
 	wait "$client" || status=$?
 	python3 -c 'import json, sys; end = json.load(sys.stdin)["end"]["sum_received"]
 print(end["bytes"], "bytes in", round(end["seconds"], 1), "s"); sys.exit(end["bytes"] < 15e6)' <"$NET_DIR/iperf3.out" || status=1
+	# What is sent meanwhile waits.
+	file_is /sys/class/net/nic0/statistics/tx_dropped "$dropped" || status=1
 	return "$status"
 }
 
