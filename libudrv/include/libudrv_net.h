@@ -94,7 +94,7 @@ void *udrv_net_data(const struct udrv_net *net, uint64_t address);
 /** udrv_net_state() - what the system wants of the interface (NET_STATE); fills @state whole */
 int udrv_net_state(struct udrv_net *net, struct udrv_ioc_net_state *state);
 
-/** udrv_net_link() - tell the system of the link (NET_LINK); @speed in Mbit/s, 0: not known */
+/** udrv_net_link() - tell of the link (NET_LINK); @speed in Mbit/s, 0: it and the duplex mode are not known */
 int udrv_net_link(struct udrv_net *net, bool up, uint32_t speed, bool full_duplex);
 
 /** udrv_net_vector() - the interrupts of @vector wake @queue and nobody else (NET_VECTOR) */

@@ -20,6 +20,7 @@ head -c 2000000 /dev/urandom >"$NET_DIR/file"
 check "an interface comes up" nic_up --stats=600 "$device" || bail "no interface"
 check "with the card's address" equal "$(cat /sys/class/net/nic0/address)" "$address"
 check "with intx interrupts" grep -q "udrv-$device-intx" /proc/interrupts
+check "ethtool: neither speed nor duplex mode is known" contains <(ethtool nic0 | xargs) 'Speed: Unknown! Duplex: Unknown!'
 carries 5 4
 check "iperf3 to the peer" iperf 2
 check "iperf3 from the peer" iperf 2 --reverse

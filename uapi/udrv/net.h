@@ -271,7 +271,7 @@ struct udrv_ioc_net_turn {
 #define UDRV_NET_PROMISC (1U << 1)   /* every frame */
 #define UDRV_NET_ALLMULTI (1U << 2)  /* every multicast frame; also where there are too many groups */
 #define UDRV_NET_RXCSUM_ON (1U << 3) /* ethtool has it on */
-#define UDRV_NET_VLAN_RX_ON (1U << 4)
+#define UDRV_NET_VLAN_RX_ON (1U << 4) /* likewise: take tags out; off: leave them, and insert none */
 
 /**
  * struct udrv_ioc_net_state - UDRV_IOC_NET_STATE: what the system wants of the interface

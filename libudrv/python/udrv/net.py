@@ -167,7 +167,7 @@ class Net:
         return NetState(state_flags, mtu, address, [groups[6 * i:6 * i + 6] for i in range(count)])
 
     def link(self, up, speed=0, full_duplex=True):
-        """Tell the system of the link; speed in Mbit/s, 0: not known."""
+        """Tell the system of the link; speed in Mbit/s, 0: neither it nor the duplex mode is known."""
         abi.call(self.fileno(), abi.NET_LINK, "udrv_ioc_net_link",
                  (abi.NET_LINK_UP if up else 0) | (abi.NET_LINK_FULL if full_duplex else 0), speed)
 
