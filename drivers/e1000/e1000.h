@@ -50,7 +50,7 @@ struct e1000_rx {
 	unsigned int held; /* before it: taken, and not given back to the card yet */
 	unsigned int tail; /* the card has descriptors up to here, this one not (net.c) */
 	bool in_bad_frame; /* dropping the pieces of a frame up to its end */
-	uint64_t frames, bytes, errors;
+	uint64_t frames, bytes, errors, tags;
 };
 
 /*
@@ -75,7 +75,7 @@ struct e1000_tx {
 	unsigned int batch_clean, batch_next;
 	uint32_t store_clean, store_next;
 	struct e1000_tx_context context; /* the last one given to the card */
-	uint64_t frames, bytes, software_checksums;
+	uint64_t frames, bytes, tags, software_checksums;
 };
 
 struct e1000 {
@@ -88,6 +88,7 @@ struct e1000 {
 	uint32_t rctl;
 	bool zero_copy;	 /* buffers are the kernel's: net.c fills the rings */
 	bool one_vector; /* every cause interrupts by vector 0 */
+	bool vlan;	 /* the card takes VLAN tags out and puts them in */
 	bool acked;	 /* INTx is acknowledged, and masked, in the handler */
 	bool link_up;
 	bool link_full;	     /* full duplex */
@@ -128,6 +129,8 @@ void e1000_quieten(struct e1000 *nic);
 /* Back to a quiet card, and give everything back; after a failed open or start too */
 void e1000_close(struct e1000 *nic);
 void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode);
+/* Take VLAN tags out of frames, and put them in where a descriptor says so; or neither */
+void e1000_set_vlan(struct e1000 *nic, bool on);
 /* Look at the link again: true if it has changed; it is in link_up */
 bool e1000_link(struct e1000 *nic);
 /* Add what the card counted since the last call */

@@ -26,7 +26,7 @@
 #define E1000_CTRL_FRCSPD (1u << 11) /* force speed */
 #define E1000_CTRL_FRCDPX (1u << 12) /* force duplex */
 #define E1000_CTRL_RST (1u << 26)    /* reset; clears itself */
-#define E1000_CTRL_VME (1u << 30)    /* strip and insert VLAN tags */
+#define E1000_CTRL_VME (1u << 30)    /* strip and insert VLAN tags [9.2; 82574: 7.5] */
 #define E1000_CTRL_PHY_RST (1u << 31)
 
 /* Device status [13.4.2] */
@@ -70,6 +70,10 @@
 #define PHY_STATUS_AUTONEG_DONE (1u << 5)
 #define PHY_ID1 2
 #define PHY_ID2 3
+
+/* VLAN Ether type [13.4.11]: what a tag begins with */
+#define E1000_VET 0x0038
+#define E1000_VET_8021Q 0x8100u
 
 /* Interrupts [13.4.17 to 13.4.21; 82574: 7.4 and 10.2.4] */
 #define E1000_ICR 0x00c0  /* causes; reading clears them, or writing 1 */
@@ -169,12 +173,13 @@ struct e1000_rx_desc {
 	uint16_t checksum;
 	uint8_t status;
 	uint8_t errors;
-	uint16_t special;
+	uint16_t special; /* with VP: the tag */
 };
 
 #define E1000_RXD_DD (1u << 0)	  /* done */
 #define E1000_RXD_EOP (1u << 1)	  /* end of packet */
 #define E1000_RXD_IXSM (1u << 2)  /* ignore what the checksum bits say */
+#define E1000_RXD_VP (1u << 3)	  /* a VLAN tag was taken out [9.2.2] */
 #define E1000_RXD_TCPCS (1u << 5) /* TCP or UDP checksum was looked at */
 #define E1000_RXD_TCPE (1u << 5)  /* errors: it is wrong */
 #define E1000_RXD_RXE (1u << 7)	  /* errors: receive data error */
@@ -200,7 +205,7 @@ struct e1000_tx_data {
 	uint32_t command; /* low 20 bits: length of this piece */
 	uint8_t status;
 	uint8_t options;
-	uint16_t special;
+	uint16_t special; /* with VLE: the tag */
 };
 
 union e1000_tx_desc {
@@ -216,6 +221,7 @@ union e1000_tx_desc {
 #define E1000_TXD_TSE (1u << 26)  /* TCP segmentation */
 #define E1000_TXD_RS (1u << 27)	  /* report status: set DD when done */
 #define E1000_TXD_DEXT (1u << 29) /* not the legacy format */
+#define E1000_TXD_VLE (1u << 30)  /* data: insert a VLAN tag [9.2.1] */
 #define E1000_TXD_DD (1u << 0)	  /* status */
 #define E1000_TXD_IXSM (1u << 0)  /* options: insert the IP checksum */
 #define E1000_TXD_TXSM (1u << 1)  /* options: insert the TCP or UDP checksum */

@@ -262,6 +262,24 @@ void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode)
 		  mode->promiscuous ? ", promiscuous" : "");
 }
 
+/* ---- VLAN tags [9.2; 82574: 7.5] ---------------------------------------------------- */
+
+/* One bit for both directions. */
+void e1000_set_vlan(struct e1000 *nic, bool on)
+{
+	uint32_t ctrl;
+
+	if (on == nic->vlan)
+		return;
+	/* What the card is to send gets its tags first; without a link it may not come to that. */
+	if (!on)
+		wait_register(nic, E1000_TDH, UINT32_MAX, nic->tx.next, 10000);
+	ctrl = e1000_read(nic, E1000_CTRL) & ~E1000_CTRL_VME;
+	e1000_write(nic, E1000_CTRL, ctrl | (on ? E1000_CTRL_VME : 0));
+	nic->vlan = on;
+	e1000_say("VLAN tags are %s", on ? "the card's" : "left where they are");
+}
+
 /* ---- statistics [13.7] -------------------------------------------------------------- */
 
 /* 64-bit counters: the low half first, reading the high one clears both. */
@@ -328,7 +346,7 @@ int e1000_open(struct e1000 *nic, const char *name)
 }
 
 /* General configuration [14.3]: the MAC follows the PHY, nothing is forced, VLAN tags stay in
- * place. */
+ * place until e1000_set_vlan(). */
 static int start_link(struct e1000 *nic)
 {
 	uint32_t ctrl = e1000_read(nic, E1000_CTRL);
@@ -337,6 +355,7 @@ static int start_link(struct e1000 *nic)
 	ctrl &= ~(E1000_CTRL_LRST | E1000_CTRL_ILOS | E1000_CTRL_FRCSPD | E1000_CTRL_FRCDPX |
 		  E1000_CTRL_VME | E1000_CTRL_PHY_RST);
 	e1000_write(nic, E1000_CTRL, ctrl | E1000_CTRL_ASDE | E1000_CTRL_SLU | E1000_CTRL_FD);
+	e1000_write(nic, E1000_VET, E1000_VET_8021Q);
 
 	error = own(nic);
 	if (error)

@@ -62,9 +62,10 @@ void e1000_say(const char *format, ...)
 static void print_frames(const struct e1000 *nic)
 {
 	printf("rx_frames=%" PRIu64 " rx_bytes=%" PRIu64 " rx_errors=%" PRIu64 " tx_frames=%" PRIu64
-	       " tx_bytes=%" PRIu64 " tx_software_checksums=%" PRIu64,
+	       " tx_bytes=%" PRIu64 " tx_software_checksums=%" PRIu64 " rx_tags=%" PRIu64
+	       " tx_tags=%" PRIu64,
 	       nic->rx.frames, nic->rx.bytes, nic->rx.errors, nic->tx.frames, nic->tx.bytes,
-	       nic->tx.software_checksums);
+	       nic->tx.software_checksums, nic->rx.tags, nic->tx.tags);
 }
 
 static void print_card(const struct e1000 *nic, uint64_t calls)

@@ -84,7 +84,7 @@ static unsigned int receive(struct net *n)
 	while (rx->next != rx->tail) {
 		volatile struct e1000_rx_desc *desc = &rx->desc[rx->next];
 		uint8_t status = desc->status, errors;
-		uint16_t length, flags = 0;
+		uint16_t length, flags = 0, tag = 0;
 		bool end, bad;
 
 		if (!(status & E1000_RXD_DD))
@@ -103,10 +103,15 @@ static unsigned int receive(struct net *n)
 			if (status & E1000_RXD_TCPCS && !(status & E1000_RXD_IXSM) &&
 			    !(errors & E1000_RXD_TCPE))
 				flags = UDRV_NET_RX_CSUM;
+			if (status & E1000_RXD_VP) {
+				flags |= UDRV_NET_RX_VLAN;
+				tag = le16toh(desc->special);
+				rx->tags++;
+			}
 			rx->frames++;
 			rx->bytes += length;
 		}
-		udrv_net_rx_frame(n->queue, n->rx_slot[rx->next], length, flags, 0);
+		udrv_net_rx_frame(n->queue, n->rx_slot[rx->next], length, flags, tag);
 		rx->next = rx->next + 1 == rx->count ? 0 : rx->next + 1;
 		frames++;
 	}
@@ -146,9 +151,9 @@ static unsigned int tx_room(const struct e1000_tx *tx)
 	return (tx->clean + tx->count - tx->next - 1) % tx->count;
 }
 
-/* One entry's descriptors; @command has what all of the packet's share. */
+/* One entry's descriptors; what follows it is what all of the packet's share. */
 static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t command,
-		       uint8_t options)
+		       uint8_t options, uint16_t tag)
 {
 	struct e1000_tx *tx = &n->nic->tx;
 
@@ -167,7 +172,7 @@ static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t 
 		data->command = htole32(command | piece);
 		data->status = 0;
 		data->options = options;
-		data->special = 0;
+		data->special = htole16(tag);
 		tx->next = tx->next + 1 == tx->count ? 0 : tx->next + 1;
 	}
 }
@@ -189,6 +194,15 @@ static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
 	if (need > tx_room(tx))
 		return 0;
 
+	if (first->flags & UDRV_NET_TX_VLAN) {
+		/* On its way here when that was switched off: not without its tag. */
+		if (!n->nic->vlan) {
+			udrv_net_tx_done(n->queue, first->slot);
+			return entries;
+		}
+		command |= E1000_TXD_VLE;
+		tx->tags++;
+	}
 	options = context_of(first, &context);
 	if (options) {
 		e1000_tx_put_context(tx, &context);
@@ -196,7 +210,7 @@ static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
 			command |= E1000_TXD_TSE;
 	}
 	for (uint32_t i = 0; i < entries; i++)
-		send_piece(n, udrv_net_tx_at(n->queue, at + i), command, options);
+		send_piece(n, udrv_net_tx_at(n->queue, at + i), command, options, first->vlan_tci);
 	tx->frames++;
 	tx->bytes += first->packet_length;
 	return entries;
@@ -207,6 +221,7 @@ static uint32_t send(struct net *n)
 {
 	struct e1000_tx *tx = &n->nic->tx;
 	uint32_t count = udrv_net_tx_count(n->queue), done = 0, entries;
+	unsigned int begin = tx->next;
 
 	n->tx_full = false;
 	while (done < count) {
@@ -220,6 +235,8 @@ static uint32_t send(struct net *n)
 	if (!done)
 		return 0;
 	udrv_net_tx_consume(n->queue, done);
+	if (tx->next == begin)
+		return done;
 	/* Only the last one reports [3.4.2]: what comes before it is done then too. */
 	tx->batches[tx->batch_next].last = (tx->next + tx->count - 1) % tx->count;
 	tx->desc[tx->batches[tx->batch_next].last].data.command |= htole32(E1000_TXD_RS);
@@ -281,6 +298,7 @@ static int follow(struct net *n)
 	mode.group_count = state.group_count;
 	memcpy(mode.groups, state.groups, sizeof(mode.groups));
 	e1000_set_mode(n->nic, &mode);
+	e1000_set_vlan(n->nic, state.state_flags & UDRV_NET_VLAN_RX_ON);
 	return 0;
 }
 
@@ -329,6 +347,7 @@ static int start(struct net *n, const struct net_options *options)
 		.name = options->name,
 		.features = (options->offloads & PORT_OFFLOAD_CSUM ? UDRV_NET_CSUM | UDRV_NET_RXCSUM : 0) |
 			    (options->offloads & PORT_OFFLOAD_TSO4 ? UDRV_NET_TSO4 : 0) |
+			    (options->offloads ? UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX : 0) |
 			    (nic->model->pads ? UDRV_NET_PADS : 0),
 		.tx_slots = 256,
 		.rx_slots = 256,

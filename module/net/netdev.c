@@ -206,6 +206,16 @@ static int netdev_change_mtu(struct net_device *dev, int mtu)
 	return 0;
 }
 
+static netdev_features_t netdev_fix_features(struct net_device *dev, netdev_features_t features)
+{
+	struct udrv_net *net = netdev_priv(dev);
+
+	/* Most devices have one switch for both, and this is the one that the driver is told of. */
+	if (net->features & UDRV_NET_VLAN_RX && !(features & NETIF_F_HW_VLAN_CTAG_RX))
+		features &= ~NETIF_F_HW_VLAN_CTAG_TX;
+	return features;
+}
+
 static int netdev_set_features(struct net_device *dev, netdev_features_t features)
 {
 	/* The core takes them over after this: told again then would be too early now. */
@@ -251,6 +261,7 @@ static const struct net_device_ops netdev_ops = {
 	.ndo_stop = netdev_stop,
 	.ndo_start_xmit = udrv_net_xmit,
 	.ndo_features_check = udrv_net_features_check,
+	.ndo_fix_features = netdev_fix_features,
 	.ndo_set_features = netdev_set_features,
 	.ndo_set_rx_mode = netdev_set_rx_mode,
 	.ndo_set_mac_address = netdev_set_mac_address,

@@ -147,7 +147,7 @@ struct udrv_net_rings {
 #define UDRV_NET_TSO4 (1U << 1)	   /* UDRV_NET_TX_TSO over IPv4; wants CSUM */
 #define UDRV_NET_TSO6 (1U << 2)	   /* over IPv6; wants CSUM */
 #define UDRV_NET_RXCSUM (1U << 3)  /* UDRV_NET_RX_CSUM */
-#define UDRV_NET_VLAN_TX (1U << 4) /* UDRV_NET_TX_VLAN */
+#define UDRV_NET_VLAN_TX (1U << 4) /* UDRV_NET_TX_VLAN; with VLAN_RX: while VLAN_RX_ON only */
 #define UDRV_NET_VLAN_RX (1U << 5) /* UDRV_NET_RX_VLAN */
 #define UDRV_NET_PADS (1U << 6)	   /* frames shorter than 60 bytes are padded by the device, not before */
 
@@ -308,7 +308,7 @@ struct udrv_ioc_net_state {
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
  * @link:	in: UDRV_NET_LINK_*
- * @speed:	in: Mbit/s; 0: not known
+ * @speed:	in: Mbit/s; 0: not known, and neither is the duplex mode then
  *
  * Errors: EINVAL not attached; ENODEV.
  */
