@@ -97,6 +97,19 @@ static int reset(struct e1000 *nic)
 	return 0;
 }
 
+/* However we end: a card that is left at work goes on with our rings when the next driver allows DMA. */
+static int see_to_the_end(struct e1000 *nic)
+{
+	static const struct udrv_prog_op quiesce[] = {
+		UDRV_OP_WRITE(0, E1000_IMC, 4, E1000_IRQ_ALL),
+		UDRV_OP_WRITE(0, E1000_RCTL, 4, 0),
+		UDRV_OP_WRITE(0, E1000_TCTL, 4, 0),
+	};
+	int error = udrv_prog_set(nic->device, UDRV_PROG_QUIESCE, quiesce, 3);
+
+	return error ? e1000_fail(error, "see to the end: %s", udrv_strerror(error)) : 0;
+}
+
 /* ---- EEPROM [5.3, 13.4.4; 82574: 10.2.2] -------------------------------------------- */
 
 /* The 82574L's firmware uses EEPROM and PHY too: take them, give them back. */
@@ -336,6 +349,8 @@ int e1000_open(struct e1000 *nic, const char *name)
 	nic->regs = regs;
 
 	error = reset(nic);
+	if (!error)
+		error = see_to_the_end(nic);
 	if (!error)
 		error = own(nic);
 	if (error)
