@@ -3,8 +3,8 @@
  * e1000.h - the driver's own structures, and who owns which function
  *
  * struct e1000 is one card. hw.c brings it up and down and knows its registers; ring.c moves frames
- * through its two rings; main.c runs the loop between the rings and a port. One thread does it all:
- * nothing here is locked.
+ * through its rings; main.c runs the loop between the rings and a port. One thread does it all, or
+ * (net.c) one for each queue, of which queue 0's is the card's too: nothing here is locked.
  */
 #ifndef E1000_H
 #define E1000_H
@@ -20,6 +20,7 @@ struct e1000_model {
 	uint16_t device;
 	const char *name;
 	unsigned int irq;   /* UDRV_IRQ_*, the best that it has */
+	unsigned int queues;
 	uint32_t eerd_done; /* EERD: "done", and where the address is */
 	unsigned int eerd_address_shift;
 	uint32_t tipg; /* inter-packet gap [13.4.34] */
@@ -44,7 +45,7 @@ struct e1000_statistics {
 struct e1000_rx {
 	struct udrv_dma ring;
 	struct udrv_dma blocks[E1000_RING_MAX / E1000_RX_PER_BLOCK];
-	volatile struct e1000_rx_desc *desc;
+	volatile union e1000_rx_desc *desc;
 	unsigned int count;
 	unsigned int next; /* first that may hold a frame */
 	unsigned int held; /* before it: taken, and not given back to the card yet */
@@ -78,26 +79,40 @@ struct e1000_tx {
 	uint64_t frames, bytes, tags, software_checksums;
 };
 
+/* A receive ring and a transmit ring, one thread's. The 82574L has two queues, with MSI-X. */
+#define E1000_QUEUES 2u
+
+struct e1000_queue {
+	struct e1000 *nic;
+	unsigned int index;
+	struct e1000_rx rx;
+	struct e1000_tx tx;
+	uint32_t irq_causes; /* what is unmasked while we sleep */
+	uint64_t interrupts;
+};
+
 struct e1000 {
 	struct udrv *device;
 	const struct e1000_model *model;
 	uint8_t *regs;
 	size_t regs_length;
-	unsigned int irq;    /* UDRV_IRQ_* in use */
-	uint32_t irq_causes; /* what is unmasked while we sleep */
+	unsigned int irq; /* UDRV_IRQ_* in use */
 	uint32_t rctl;
-	bool zero_copy;	 /* buffers are the kernel's: net.c fills the rings */
-	bool one_vector; /* every cause interrupts by vector 0 */
+	/*
+	 * Buffers are the kernel's: net.c fills the rings. Each queue has a vector, by which queue
+	 * 0's other causes interrupt, too.
+	 */
+	bool zero_copy;
+	bool extended;	 /* receive descriptors: with more than one queue */
 	bool vlan;	 /* the card takes VLAN tags out and puts them in */
 	bool acked;	 /* INTx is acknowledged, and masked, in the handler */
 	bool link_up;
 	bool link_full;	     /* full duplex */
 	uint32_t link_speed; /* Mbit/s */
 	uint8_t address[ETH_ALEN]; /* from the EEPROM */
-	struct e1000_rx rx;
-	struct e1000_tx tx;
+	struct e1000_queue queues[E1000_QUEUES];
+	unsigned int queue_count; /* in use; set before e1000_start() */
 	struct e1000_statistics statistics;
-	uint64_t interrupts;
 };
 
 static inline uint32_t e1000_read(const struct e1000 *nic, unsigned int reg)
@@ -141,28 +156,28 @@ void e1000_count(struct e1000 *nic);
 int e1000_irq_start(struct e1000 *nic, unsigned int irq);
 /* Before sleeping: let the card interrupt for received frames, link changes, and (if asked) sent
  * ones */
-void e1000_irq_arm(struct e1000 *nic, bool transmit);
+void e1000_irq_arm(struct e1000_queue *q, bool transmit);
 /* After waking: take and acknowledge the interrupt. 1 if the link changed, 0, or -errno: device
  * gone */
 int e1000_irq_take(struct e1000 *nic);
-/* The same for one_vector, where the kernel has taken it. True if the link may have changed */
-bool e1000_irq_taken(struct e1000 *nic, uint32_t count, uint32_t causes);
+/* The same for zero_copy, where the kernel has taken it. True if the link may have changed */
+bool e1000_irq_taken(struct e1000_queue *q, uint32_t count, uint32_t causes);
 
 /* ---- ring.c: descriptors ------------------------------------------------------------ */
 
-int e1000_rx_start(struct e1000 *nic, unsigned int count);
-int e1000_tx_start(struct e1000 *nic, unsigned int count);
+int e1000_rx_start(struct e1000_queue *q, unsigned int count);
+int e1000_tx_start(struct e1000_queue *q, unsigned int count);
 void e1000_rings_free(struct e1000 *nic);
 /* Up to @count received frames, which stay where they are until e1000_rx_refill() */
-unsigned int e1000_rx_take(struct e1000 *nic, struct port_frame *frames, unsigned int count);
-void e1000_rx_refill(struct e1000 *nic);
+unsigned int e1000_rx_take(struct e1000_queue *q, struct port_frame *frames, unsigned int count);
+void e1000_rx_refill(struct e1000_queue *q);
 /* Where the next frames to send go: @room bytes at what it returns, for at most @count frames */
-uint8_t *e1000_tx_space(struct e1000 *nic, uint32_t frame_max, uint64_t *iova, uint32_t *room,
+uint8_t *e1000_tx_space(struct e1000_queue *q, uint32_t frame_max, uint64_t *iova, uint32_t *room,
 			unsigned int *count);
 /* A context descriptor, if it differs from the last one; there must be room */
 void e1000_tx_put_context(struct e1000_tx *tx, const struct e1000_tx_context *wanted);
 /* Send frames that lie there */
-void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int count);
+void e1000_tx_send(struct e1000_queue *q, struct port_frame *frames, unsigned int count);
 
 /* ---- offload.c: checksums and segmentation ------------------------------------------ */
 
@@ -171,7 +186,7 @@ void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int co
  * returns the options for its data descriptors. Prepares the headers in the frame, or computes the
  * checksum itself where the card cannot.
  */
-uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame,
+uint8_t e1000_offload(struct e1000_tx *tx, struct port_frame *frame,
 		      struct e1000_tx_context *context);
 
 #endif /* E1000_H */

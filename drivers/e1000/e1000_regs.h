@@ -89,14 +89,14 @@
 #define E1000_IRQ_RXDMT0 (1u << 4) /* few receive descriptors left */
 #define E1000_IRQ_RXO (1u << 6)	   /* receiver overrun */
 #define E1000_IRQ_RXT0 (1u << 7)   /* frames received */
-#define E1000_IRQ_RXQ0 (1u << 20)  /* MSI-X: as RXT0, for queue 0 */
-#define E1000_IRQ_TXQ0 (1u << 22)  /* MSI-X: as TXDW, for queue 0 */
+#define E1000_IRQ_RXQ(queue) (1u << 20 << (queue)) /* MSI-X: as RXT0, for a queue */
+#define E1000_IRQ_TXQ(queue) (1u << 22 << (queue)) /* MSI-X: as TXDW */
 #define E1000_IRQ_OTHER (1u << 24) /* MSI-X: LSC, RXO and other rare ones */
 #define E1000_IRQ_ALL 0xffffffffu
 
 #define E1000_IVAR_VALID 0x8u
-#define E1000_IVAR_RXQ0(vector) ((E1000_IVAR_VALID | (vector)) << 0)
-#define E1000_IVAR_TXQ0(vector) ((E1000_IVAR_VALID | (vector)) << 8)
+#define E1000_IVAR_RXQ(queue, vector) ((E1000_IVAR_VALID | (vector)) << 4 * (queue))
+#define E1000_IVAR_TXQ(queue, vector) ((E1000_IVAR_VALID | (vector)) << (8 + 4 * (queue)))
 #define E1000_IVAR_OTHER(vector) ((E1000_IVAR_VALID | (vector)) << 16)
 
 /* Receive [13.4.22, 13.4.25 to 13.4.31] */
@@ -109,21 +109,36 @@
 #define E1000_RCTL_BAM (1u << 15)      /* broadcast */
 #define E1000_RCTL_BSIZE_2048 (0u << 16)
 #define E1000_RCTL_SECRC (1u << 26) /* strip the Ethernet CRC */
-#define E1000_RDBAL 0x2800
-#define E1000_RDBAH 0x2804
-#define E1000_RDLEN 0x2808
-#define E1000_RDH 0x2810
-#define E1000_RDT 0x2818
+#define E1000_RDBAL(queue) (0x2800 + 0x100 * (queue)) /* the 82540EM has queue 0 only */
+#define E1000_RDBAH(queue) (0x2804 + 0x100 * (queue))
+#define E1000_RDLEN(queue) (0x2808 + 0x100 * (queue))
+#define E1000_RDH(queue) (0x2810 + 0x100 * (queue))
+#define E1000_RDT(queue) (0x2818 + 0x100 * (queue))
 #define E1000_RDTR 0x2820
 #define E1000_RADV 0x282c
 #define E1000_RXCSUM 0x5000 /* [3.2.9] */
 #define E1000_RXCSUM_IPOFL (1u << 8)
 #define E1000_RXCSUM_TUOFL (1u << 9)
+#define E1000_RXCSUM_PCSD (1u << 13) /* 82574L: the hash in place of a checksum; RSS wants it */
 #define E1000_RFCTL 0x5008 /* 82574L [82574: 10.2.5] */
 #define E1000_RFCTL_ISCSI_DIS (1u << 0)
 #define E1000_RFCTL_NFSW_DIS (1u << 6)
 #define E1000_RFCTL_NFSR_DIS (1u << 7)
 #define E1000_RFCTL_ACK_DIS (1u << 12) /* no interrupt for TCP acknowledgements alone */
+#define E1000_RFCTL_EXSTEN (1u << 15)  /* extended receive descriptors; RSS wants them */
+
+/* Which queue a frame goes to: a hash of addresses and ports chooses it (RSS) [82574: 10.2.5] */
+#define E1000_MRQC 0x5818
+#define E1000_MRQC_RSS (1u << 0)
+#define E1000_MRQC_TCP_IPV4 (1u << 16)
+#define E1000_MRQC_IPV4 (1u << 17)
+#define E1000_MRQC_TCP_IPV6 (1u << 18)
+#define E1000_MRQC_IPV6 (1u << 20)
+#define E1000_RETA(n) (0x5c00 + 4 * (n)) /* 128 bytes, chosen by the hash */
+#define E1000_RETA_WORDS 32
+#define E1000_RETA_QUEUE_SHIFT 7 /* in each byte */
+#define E1000_RSSRK(n) (0x5c80 + 4 * (n)) /* the key */
+#define E1000_RSSRK_WORDS 10
 
 /* Address filters [13.5.1 to 13.5.3] */
 #define E1000_MTA(n) (0x5200 + 4 * (n)) /* 4096 bits */
@@ -140,13 +155,13 @@
 #define E1000_TCTL_CT_SHIFT 4	 /* collision threshold */
 #define E1000_TCTL_COLD_SHIFT 12 /* collision distance */
 #define E1000_TIPG 0x0410
-#define E1000_TDBAL 0x3800
-#define E1000_TDBAH 0x3804
-#define E1000_TDLEN 0x3808
-#define E1000_TDH 0x3810
-#define E1000_TDT 0x3818
+#define E1000_TDBAL(queue) (0x3800 + 0x100 * (queue))
+#define E1000_TDBAH(queue) (0x3804 + 0x100 * (queue))
+#define E1000_TDLEN(queue) (0x3808 + 0x100 * (queue))
+#define E1000_TDH(queue) (0x3810 + 0x100 * (queue))
+#define E1000_TDT(queue) (0x3818 + 0x100 * (queue))
 #define E1000_TIDV 0x3820
-#define E1000_TXDCTL 0x3828
+#define E1000_TXDCTL(queue) (0x3828 + 0x100 * (queue))
 #define E1000_TXDCTL_82574 (1u << 22 | 1u << 24) /* must be one; thresholds count descriptors */
 #define E1000_TADV 0x382c
 
@@ -166,14 +181,31 @@
 #define E1000_RUC 0x40a4
 #define E1000_ROC 0x40ac
 
-/* Receive descriptor [3.2.3; 82574: 7.1.4, "legacy"] */
-struct e1000_rx_desc {
+/* Receive descriptor [3.2.3; 82574: 7.1.4, "legacy" and "extended"] */
+struct e1000_rx_legacy {
 	uint64_t address;
 	uint16_t length;
 	uint16_t checksum;
 	uint8_t status;
 	uint8_t errors;
 	uint16_t special; /* with VP: the tag */
+};
+
+/* As the card writes it; for the card it is an address and 64 bits of 0. */
+struct e1000_rx_extended {
+	uint32_t mrq;
+	uint32_t hash;
+	uint32_t status; /* bits as in legacy: status from bit 0 on, errors from bit 24 on */
+	uint16_t length;
+	uint16_t vlan;
+};
+
+union e1000_rx_desc {
+	struct e1000_rx_legacy legacy;
+	struct e1000_rx_extended extended;
+	struct {
+		uint64_t address, zero;
+	} empty;
 };
 
 #define E1000_RXD_DD (1u << 0)	  /* done */

@@ -19,6 +19,7 @@ static const struct e1000_model models[] = {
 		.device = E1000_DEVICE_82540EM,
 		.name = "82540EM",
 		.irq = UDRV_IRQ_INTX,
+		.queues = 1,
 		.eerd_done = 1u << 4,
 		.eerd_address_shift = 8,
 		.tipg = 10 | 8 << 10 | 6 << 20,
@@ -27,6 +28,7 @@ static const struct e1000_model models[] = {
 		.device = E1000_DEVICE_82574L,
 		.name = "82574L",
 		.irq = UDRV_IRQ_MSIX,
+		.queues = E1000_QUEUES,
 		.eerd_done = 1u << 1,
 		.eerd_address_shift = 2,
 		.tipg = 8 | 8 << 10 | 6 << 20,
@@ -85,14 +87,14 @@ static int reset(struct e1000 *nic)
 
 	e1000_quieten(nic);
 	e1000_read(nic, E1000_ICR);
-	for (unsigned int i = 0; i < 2; i++) {
-		static const unsigned int rings[2][5] = {
-			{ E1000_RDLEN, E1000_RDH, E1000_RDT, E1000_RDBAL, E1000_RDBAH },
-			{ E1000_TDLEN, E1000_TDH, E1000_TDT, E1000_TDBAL, E1000_TDBAH },
+	for (unsigned int i = 0; i < nic->model->queues; i++) {
+		const unsigned int rings[] = {
+			E1000_RDLEN(i), E1000_RDH(i),	E1000_RDT(i), E1000_RDBAL(i), E1000_RDBAH(i),
+			E1000_TDLEN(i), E1000_TDH(i),	E1000_TDT(i), E1000_TDBAL(i), E1000_TDBAH(i),
 		};
 
-		for (unsigned int k = 0; k < 5; k++)
-			e1000_write(nic, rings[i][k], 0);
+		for (unsigned int k = 0; k < sizeof(rings) / sizeof(rings[0]); k++)
+			e1000_write(nic, rings[k], 0);
 	}
 	return 0;
 }
@@ -285,8 +287,8 @@ void e1000_set_vlan(struct e1000 *nic, bool on)
 	if (on == nic->vlan)
 		return;
 	/* What the card is to send gets its tags first; without a link it may not come to that. */
-	if (!on)
-		wait_register(nic, E1000_TDH, UINT32_MAX, nic->tx.next, 10000);
+	for (unsigned int i = 0; !on && i < nic->queue_count; i++)
+		wait_register(nic, E1000_TDH(i), UINT32_MAX, nic->queues[i].tx.next, 10000);
 	ctrl = e1000_read(nic, E1000_CTRL) & ~E1000_CTRL_VME;
 	e1000_write(nic, E1000_CTRL, ctrl | (on ? E1000_CTRL_VME : 0));
 	nic->vlan = on;
@@ -329,6 +331,9 @@ int e1000_open(struct e1000 *nic, const char *name)
 	int error;
 
 	memset(nic, 0, sizeof(*nic));
+	nic->queue_count = 1;
+	for (unsigned int i = 0; i < E1000_QUEUES; i++)
+		nic->queues[i] = (struct e1000_queue){ .nic = nic, .index = i };
 	error = udrv_open(name, &nic->device);
 	if (error)
 		return e1000_fail(error, "%s: %s", name, udrv_strerror(error));
@@ -380,6 +385,34 @@ static int start_link(struct e1000 *nic)
 	return error;
 }
 
+/*
+ * The 82574L's two queues: a hash of addresses and ports chooses [82574: 7.1, "RSS"]. It has no room
+ * in the legacy descriptor, and takes the place of the packet's checksum, which nobody asks for.
+ */
+static void start_queues(struct e1000 *nic)
+{
+	/* Any key will do; this is the one by which implementations are compared. */
+	static const uint32_t key[E1000_RSSRK_WORDS] = {
+		0xda565a6d, 0xc20e5b25, 0x3d256741, 0xb08fa343, 0xcb2bcad0,
+		0xb4307bae, 0xa32dcb77, 0x0cf23080, 0x3bb7426a, 0xfa01acbe,
+	};
+
+	nic->extended = nic->queue_count > 1;
+	if (nic->model->queues == 1)
+		return;
+	for (unsigned int i = 0; i < E1000_RSSRK_WORDS; i++)
+		e1000_write(nic, E1000_RSSRK(i), key[i]);
+	for (unsigned int i = 0; i < E1000_RETA_WORDS; i++) /* 0, 1, 0, 1 */
+		e1000_write(nic, E1000_RETA(i), 0x01000100u << E1000_RETA_QUEUE_SHIFT);
+	e1000_write(nic, E1000_RFCTL,
+		    E1000_RFCTL_ISCSI_DIS | E1000_RFCTL_NFSW_DIS | E1000_RFCTL_NFSR_DIS |
+			    E1000_RFCTL_ACK_DIS | (nic->extended ? E1000_RFCTL_EXSTEN : 0));
+	e1000_write(nic, E1000_MRQC,
+		    nic->extended ? E1000_MRQC_RSS | E1000_MRQC_TCP_IPV4 | E1000_MRQC_IPV4 |
+					    E1000_MRQC_TCP_IPV6 | E1000_MRQC_IPV6 :
+				    0);
+}
+
 /* Receive initialization [14.4]: filters first, the receiver last. */
 static void start_receiver(struct e1000 *nic)
 {
@@ -391,24 +424,26 @@ static void start_receiver(struct e1000 *nic)
 	for (unsigned int i = 0; i < E1000_MTA_WORDS; i++)
 		e1000_write(nic, E1000_MTA(i), 0);
 
-	e1000_write(nic, E1000_RXCSUM, E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL);
-	if (nic->model->device == E1000_DEVICE_82574L)
-		e1000_write(nic, E1000_RFCTL,
-			    E1000_RFCTL_ISCSI_DIS | E1000_RFCTL_NFSW_DIS | E1000_RFCTL_NFSR_DIS |
-				    E1000_RFCTL_ACK_DIS);
+	start_queues(nic);
+	e1000_write(nic, E1000_RXCSUM,
+		    E1000_RXCSUM_IPOFL | E1000_RXCSUM_TUOFL |
+			    (nic->extended ? E1000_RXCSUM_PCSD : 0));
 
 	nic->rctl = E1000_RCTL_EN | E1000_RCTL_BAM | E1000_RCTL_SECRC | E1000_RCTL_BSIZE_2048 |
 		    E1000_RCTL_MO_47_36 | E1000_RCTL_RDMTS_EIGHTH;
 	e1000_write(nic, E1000_RCTL, nic->rctl);
-	e1000_write(nic, E1000_RDT, nic->rx.tail); /* only now: [14.4], "enable, then bump the tail" */
+	/* Only now: [14.4], "enable, then bump the tail". */
+	for (unsigned int i = 0; i < nic->queue_count; i++)
+		e1000_write(nic, E1000_RDT(i), nic->queues[i].rx.tail);
 }
 
 /* Transmit initialization [14.5]. */
 static void start_transmitter(struct e1000 *nic)
 {
 	e1000_write(nic, E1000_TIPG, nic->model->tipg);
-	if (nic->model->device == E1000_DEVICE_82574L)
-		e1000_write(nic, E1000_TXDCTL, e1000_read(nic, E1000_TXDCTL) | E1000_TXDCTL_82574);
+	for (unsigned int i = 0; nic->model->device == E1000_DEVICE_82574L && i < nic->queue_count; i++)
+		e1000_write(nic, E1000_TXDCTL(i),
+			    e1000_read(nic, E1000_TXDCTL(i)) | E1000_TXDCTL_82574);
 	e1000_write(nic, E1000_TCTL,
 		    E1000_TCTL_EN | E1000_TCTL_PSP | 0x0f << E1000_TCTL_CT_SHIFT |
 			    0x40 << E1000_TCTL_COLD_SHIFT);
@@ -425,9 +460,11 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 	error = start_link(nic);
 	if (error)
 		return error;
-	error = e1000_rx_start(nic, ring_count);
-	if (!error)
-		error = e1000_tx_start(nic, ring_count);
+	for (unsigned int i = 0; !error && i < nic->queue_count; i++) {
+		error = e1000_rx_start(&nic->queues[i], ring_count);
+		if (!error)
+			error = e1000_tx_start(&nic->queues[i], ring_count);
+	}
 	if (error)
 		return e1000_fail(error, "rings of %u descriptors: %s", ring_count,
 				  udrv_strerror(error));

@@ -29,8 +29,8 @@ static struct {
 	const char *net;
 	const char *tap;
 	bool dump, promiscuous, verbose;
-	unsigned int irq, rings, stats_s, offloads;
-} opt = { .rings = 256, .offloads = E1000_OFFLOADS };
+	unsigned int irq, queues, rings, stats_s, offloads;
+} opt = { .queues = 1, .rings = 256, .offloads = E1000_OFFLOADS };
 
 /* ---- what we say -------------------------------------------------------------------- */
 
@@ -61,16 +61,33 @@ void e1000_say(const char *format, ...)
 
 static void print_frames(const struct e1000 *nic)
 {
+	struct e1000_rx rx = { 0 };
+	struct e1000_tx tx = { 0 };
+
+	for (const struct e1000_queue *q = nic->queues; q < nic->queues + nic->queue_count; q++) {
+		rx.frames += q->rx.frames;
+		rx.bytes += q->rx.bytes;
+		rx.errors += q->rx.errors;
+		rx.tags += q->rx.tags;
+		tx.frames += q->tx.frames;
+		tx.bytes += q->tx.bytes;
+		tx.tags += q->tx.tags;
+		tx.software_checksums += q->tx.software_checksums;
+	}
 	printf("rx_frames=%" PRIu64 " rx_bytes=%" PRIu64 " rx_errors=%" PRIu64 " tx_frames=%" PRIu64
 	       " tx_bytes=%" PRIu64 " tx_software_checksums=%" PRIu64 " rx_tags=%" PRIu64
 	       " tx_tags=%" PRIu64,
-	       nic->rx.frames, nic->rx.bytes, nic->rx.errors, nic->tx.frames, nic->tx.bytes,
-	       nic->tx.software_checksums, nic->rx.tags, nic->tx.tags);
+	       rx.frames, rx.bytes, rx.errors, tx.frames, tx.bytes, tx.software_checksums, rx.tags,
+	       tx.tags);
 }
 
 static void print_card(const struct e1000 *nic, uint64_t calls)
 {
 	const struct e1000_statistics *s = &nic->statistics;
+	uint64_t interrupts = 0;
+
+	for (unsigned int i = 0; i < nic->queue_count; i++)
+		interrupts += nic->queues[i].interrupts;
 
 	printf(" card_rx=%" PRIu64 " card_rx_bytes=%" PRIu64 " card_tx=%" PRIu64
 	       " card_tx_bytes=%" PRIu64,
@@ -78,7 +95,7 @@ static void print_card(const struct e1000 *nic, uint64_t calls)
 	printf(" card_missed=%" PRIu64 " card_no_buffer=%" PRIu64 " card_crc=%" PRIu64
 	       " card_length=%" PRIu64,
 	       s->rx_missed, s->rx_no_buffer, s->rx_crc_errors, s->rx_length_errors);
-	printf(" interrupts=%" PRIu64 " calls=%" PRIu64 "\n", nic->interrupts, calls);
+	printf(" interrupts=%" PRIu64 " calls=%" PRIu64 "\n", interrupts, calls);
 	fflush(stdout);
 }
 
@@ -90,11 +107,11 @@ static void print_statistics(const struct e1000 *nic, const struct port *port)
 	print_card(nic, port->counters.calls);
 }
 
-static void print_net(struct e1000 *nic, const struct net_counters *counters)
+static void print_net(struct e1000 *nic, uint64_t turns)
 {
 	e1000_count(nic);
 	print_frames(nic);
-	print_card(nic, counters->turns);
+	print_card(nic, turns);
 }
 
 /* ---- options ------------------------------------------------------------------------ */
@@ -109,6 +126,9 @@ static const struct argp_option options[] = {
 	  "none, csum or tso: the most that is left to the card; default: tso", 0 },
 	{ "rings", 'r', "N", 0,
 	  "descriptors in each ring: 128 to 4096, a multiple of 128; default: 256", 0 },
+	{ "queues", 'q', "N", 0,
+	  "of the card's queues, with --net, each with a thread and a processor: 1, or 2 on the 82574L "
+	  "with MSI-X; default: 1", 0 },
 	{ "stats", 's', "SECONDS", 0, "print counters every SECONDS, and at the end", 0 },
 	{ "verbose", 'v', NULL, 0, "tell what is going on", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
@@ -166,6 +186,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (opt.rings % E1000_RX_PER_BLOCK)
 			argp_error(state, "--rings must be a multiple of %u", E1000_RX_PER_BLOCK);
 		break;
+	case 'q':
+		opt.queues = number(state, arg, 1, E1000_QUEUES);
+		break;
 	case 's':
 		opt.stats_s = number(state, arg, 1, 86400);
 		break;
@@ -184,6 +207,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "give one of --net NAME, --tap NAME and --dump");
 		if (!opt.tap && !opt.dump && !opt.net)
 			opt.net = "eth%d";
+		if (opt.queues > 1 && (!opt.net || (opt.irq && opt.irq != UDRV_IRQ_MSIX)))
+			argp_error(state, "more than one queue needs --net and MSI-X");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -209,24 +234,24 @@ struct loop {
 static unsigned int turn(struct loop *loop)
 {
 	static struct port_frame frames[PORT_BATCH];
-	struct e1000 *nic = loop->nic;
+	struct e1000_queue *card = &loop->nic->queues[0];
 	struct port *port = loop->port;
 	unsigned int received, sent = PORT_BATCH;
 	uint32_t room;
 	uint64_t iova;
 	uint8_t *space;
 
-	received = e1000_rx_take(nic, frames, PORT_BATCH);
+	received = e1000_rx_take(card, frames, PORT_BATCH);
 	if (received)
 		port->ops->push(port, frames, received);
-	e1000_rx_refill(nic);
+	e1000_rx_refill(card);
 
-	space = e1000_tx_space(nic, port->frame_max, &iova, &room, &sent);
+	space = e1000_tx_space(card, port->frame_max, &iova, &room, &sent);
 	loop->transmit_full = !sent;
 	if (sent)
 		sent = (unsigned int)port->ops->pull(port, space, iova, room, frames, sent);
 	if (sent)
-		e1000_tx_send(nic, frames, sent);
+		e1000_tx_send(card, frames, sent);
 	return received + sent;
 }
 
@@ -264,7 +289,7 @@ static int wait_and_serve(struct loop *loop, bool busy)
 	if (loop->fd_count > PORT)
 		fds[PORT].events = loop->transmit_full ? 0 : POLLIN;
 	if (!busy)
-		e1000_irq_arm(loop->nic, loop->transmit_full);
+		e1000_irq_arm(&loop->nic->queues[0], loop->transmit_full);
 	if (poll(fds, loop->fd_count, busy ? 0 : -1) < 0)
 		return errno == EINTR ? 0 : e1000_fail(-errno, "poll: %s", strerror(errno));
 
@@ -343,6 +368,7 @@ static int drive(struct e1000 *nic, struct loop *loop)
 			.offloads = opt.offloads,
 			.irq = opt.irq,
 			.rings = opt.rings,
+			.queues = opt.queues,
 			.stats_s = opt.stats_s,
 			.promiscuous = opt.promiscuous,
 			.print = print_net,

@@ -5,13 +5,15 @@
  * Owns the loop between the card's rings and the kernel's (libudrv_net.h). The kernel hands out
  * addresses: of packets to send, of buffers to receive into. They go into descriptors, and nothing of
  * a packet is seen here. One system call for each turn: it tells what was sent and what has arrived,
- * and sleeps when there is nothing else to do. Reading order: net_run() at the end, turn(), send().
+ * and sleeps when there is nothing else to do. Each queue has a thread, that never meets the others but
+ * where tags are switched (follow()). Reading order: net_run() at the end, turn(), send().
  *
  * The hard part is to sleep: the card is allowed to interrupt, and then the kernel is asked to wait.
  * What arrives in between interrupts at once, for the card remembers causes that were masked.
  */
 #include <endian.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +26,26 @@
 /* As in ring.c: a piece of a packet stays inside one page. */
 #define TX_PIECE 4096u
 
-struct net {
-	struct e1000 *nic;
-	struct udrv_net *net;
-	struct udrv_net_queue *queue;
+struct queue {
+	struct net *n;
+	struct e1000_queue *card;
+	struct udrv_net_queue *kernel;
 	uint16_t *rx_slot; /* the buffer in each receive descriptor */
 	uint16_t *tx_slot; /* the packet that ends in each transmit descriptor */
 	/* What the card may interrupt for: nothing, what arrives, also what was sent. */
 	enum { ARMED_NOT, ARMED_RECEIVE, ARMED_BOTH } armed;
-	bool tx_full;	   /* no room for the next packet */
+	bool tx_full;		 /* no room for the next packet */
+	pthread_mutex_t sending; /* while descriptors with tags are written */
+	pthread_t thread;	 /* but queue 0's, which is main()'s */
+	int error;		 /* that ended it */
+	uint64_t turns;
+};
+
+struct net {
+	struct e1000 *nic;
+	struct udrv_net *net;
+	struct queue queues[E1000_QUEUES];
 	bool promiscuous;
-	struct net_counters counters;
 };
 
 /* For the signal handler. */
@@ -46,16 +57,17 @@ static void stop(int signal)
 {
 	(void)signal;
 	stopped = 1;
-	udrv_net_kick(stop_net->net, 0);
+	for (unsigned int i = 0; i < stop_net->nic->queue_count; i++)
+		udrv_net_kick(stop_net->net, i);
 }
 
 /* ---- receive ------------------------------------------------------------------------ */
 
 /* Give the card the buffers that the kernel has for it. */
-static void refill(struct net *n)
+static void refill(struct queue *q)
 {
-	struct e1000_rx *rx = &n->nic->rx;
-	uint32_t count = udrv_net_fill_count(n->queue);
+	struct e1000_rx *rx = &q->card->rx;
+	uint32_t count = udrv_net_fill_count(q->kernel);
 	/* One descriptor stays free: tail == head would say that the ring is empty [3.2.6]. */
 	unsigned int room = (rx->next + rx->count - rx->tail - 1) % rx->count;
 
@@ -64,34 +76,56 @@ static void refill(struct net *n)
 	if (!count)
 		return;
 	for (uint32_t i = 0; i < count; i++) {
-		const struct udrv_net_fill *fill = udrv_net_fill_at(n->queue, i);
+		const struct udrv_net_fill *fill = udrv_net_fill_at(q->kernel, i);
 
-		rx->desc[rx->tail].address = htole64(fill->address);
-		rx->desc[rx->tail].status = 0;
-		n->rx_slot[rx->tail] = (uint16_t)fill->slot;
+		rx->desc[rx->tail].empty.address = htole64(fill->address);
+		rx->desc[rx->tail].empty.zero = 0;
+		q->rx_slot[rx->tail] = (uint16_t)fill->slot;
 		rx->tail = rx->tail + 1 == rx->count ? 0 : rx->tail + 1;
 	}
-	udrv_net_fill_consume(n->queue, count);
-	e1000_write(n->nic, E1000_RDT, rx->tail);
+	udrv_net_fill_consume(q->kernel, count);
+	e1000_write(q->n->nic, E1000_RDT(q->card->index), rx->tail);
+}
+
+/* The status of the next descriptor, in either format. */
+static uint8_t rx_status(const struct e1000_queue *card)
+{
+	volatile union e1000_rx_desc *desc = &card->rx.desc[card->rx.next];
+
+	return card->nic->extended ? (uint8_t)le32toh(desc->extended.status) : desc->legacy.status;
+}
+
+/* What goes with it, once it is done. */
+static void rx_details(const struct e1000_queue *card, uint8_t *errors, uint16_t *length, uint16_t *tag)
+{
+	volatile union e1000_rx_desc *desc = &card->rx.desc[card->rx.next];
+
+	if (card->nic->extended) {
+		*errors = (uint8_t)(le32toh(desc->extended.status) >> 24);
+		*length = le16toh(desc->extended.length);
+		*tag = le16toh(desc->extended.vlan);
+	} else {
+		*errors = desc->legacy.errors;
+		*length = le16toh(desc->legacy.length);
+		*tag = le16toh(desc->legacy.special);
+	}
 }
 
 /* Frames that have arrived, at most a ring of them. */
-static unsigned int receive(struct net *n)
+static unsigned int receive(struct queue *q)
 {
-	struct e1000_rx *rx = &n->nic->rx;
+	struct e1000_rx *rx = &q->card->rx;
 	unsigned int frames = 0;
 
 	while (rx->next != rx->tail) {
-		volatile struct e1000_rx_desc *desc = &rx->desc[rx->next];
-		uint8_t status = desc->status, errors;
-		uint16_t length, flags = 0, tag = 0;
+		uint8_t status = rx_status(q->card), errors;
+		uint16_t length, flags = 0, tag;
 		bool end, bad;
 
 		if (!(status & E1000_RXD_DD))
 			break;
 		udrv_rmb();
-		errors = desc->errors;
-		length = le16toh(desc->length);
+		rx_details(q->card, &errors, &length, &tag);
 		end = status & E1000_RXD_EOP;
 		bad = !end || rx->in_bad_frame || errors & E1000_RXD_FRAME_ERRORS;
 		rx->in_bad_frame = !end;
@@ -105,13 +139,12 @@ static unsigned int receive(struct net *n)
 				flags = UDRV_NET_RX_CSUM;
 			if (status & E1000_RXD_VP) {
 				flags |= UDRV_NET_RX_VLAN;
-				tag = le16toh(desc->special);
 				rx->tags++;
 			}
 			rx->frames++;
 			rx->bytes += length;
 		}
-		udrv_net_rx_frame(n->queue, n->rx_slot[rx->next], length, flags, tag);
+		udrv_net_rx_frame(q->kernel, q->rx_slot[rx->next], length, flags, tag);
 		rx->next = rx->next + 1 == rx->count ? 0 : rx->next + 1;
 		frames++;
 	}
@@ -152,10 +185,10 @@ static unsigned int tx_room(const struct e1000_tx *tx)
 }
 
 /* One entry's descriptors; what follows it is what all of the packet's share. */
-static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t command,
+static void send_piece(struct queue *q, const struct udrv_net_tx *entry, uint32_t command,
 		       uint8_t options, uint16_t tag)
 {
-	struct e1000_tx *tx = &n->nic->tx;
+	struct e1000_tx *tx = &q->card->tx;
 
 	for (uint32_t done = 0, piece; done < entry->length; done += piece) {
 		volatile struct e1000_tx_data *data = &tx->desc[tx->next].data;
@@ -165,7 +198,7 @@ static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t 
 			piece = entry->length - done;
 			if (entry->flags & UDRV_NET_TX_LAST) {
 				command |= E1000_TXD_EOP;
-				n->tx_slot[tx->next] = entry->slot;
+				q->tx_slot[tx->next] = entry->slot;
 			}
 		}
 		data->address = htole64(entry->address + done);
@@ -178,17 +211,17 @@ static void send_piece(struct net *n, const struct udrv_net_tx *entry, uint32_t 
 }
 
 /* The packet at entry @at of @count that wait; returns its entries, 0: there is no room for it. */
-static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
+static uint32_t send_packet(struct queue *q, uint32_t at, uint32_t count)
 {
-	const struct udrv_net_tx *first = udrv_net_tx_at(n->queue, at), *entry = first;
-	struct e1000_tx *tx = &n->nic->tx;
+	const struct udrv_net_tx *first = udrv_net_tx_at(q->kernel, at), *entry = first;
+	struct e1000_tx *tx = &q->card->tx;
 	struct e1000_tx_context context;
 	uint32_t command = E1000_TXD_DEXT | E1000_TXD_DATA | E1000_TXD_IFCS, entries = 1;
 	unsigned int need = 1 + pieces_of(first); /* a context may be needed */
 	uint8_t options;
 
 	for (; !(entry->flags & UDRV_NET_TX_LAST) && entries < count; entries++) {
-		entry = udrv_net_tx_at(n->queue, at + entries);
+		entry = udrv_net_tx_at(q->kernel, at + entries);
 		need += pieces_of(entry);
 	}
 	if (need > tx_room(tx))
@@ -196,8 +229,8 @@ static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
 
 	if (first->flags & UDRV_NET_TX_VLAN) {
 		/* On its way here when that was switched off: not without its tag. */
-		if (!n->nic->vlan) {
-			udrv_net_tx_done(n->queue, first->slot);
+		if (!q->n->nic->vlan) {
+			udrv_net_tx_done(q->kernel, first->slot);
 			return entries;
 		}
 		command |= E1000_TXD_VLE;
@@ -210,45 +243,48 @@ static uint32_t send_packet(struct net *n, uint32_t at, uint32_t count)
 			command |= E1000_TXD_TSE;
 	}
 	for (uint32_t i = 0; i < entries; i++)
-		send_piece(n, udrv_net_tx_at(n->queue, at + i), command, options, first->vlan_tci);
+		send_piece(q, udrv_net_tx_at(q->kernel, at + i), command, options, first->vlan_tci);
 	tx->frames++;
 	tx->bytes += first->packet_length;
 	return entries;
 }
 
 /* What the kernel has to send, as far as there is room. Returns the number of entries. */
-static uint32_t send(struct net *n)
+static uint32_t send(struct queue *q)
 {
-	struct e1000_tx *tx = &n->nic->tx;
-	uint32_t count = udrv_net_tx_count(n->queue), done = 0, entries;
+	struct e1000_tx *tx = &q->card->tx;
+	uint32_t count = udrv_net_tx_count(q->kernel), done = 0, entries;
 	unsigned int begin = tx->next;
 
-	n->tx_full = false;
+	q->tx_full = false;
+	if (!count)
+		return 0;
+	pthread_mutex_lock(&q->sending);
 	while (done < count) {
-		entries = send_packet(n, done, count - done);
+		entries = send_packet(q, done, count - done);
 		if (!entries) {
-			n->tx_full = true;
+			q->tx_full = true;
 			break;
 		}
 		done += entries;
 	}
-	if (!done)
-		return 0;
-	udrv_net_tx_consume(n->queue, done);
+	udrv_net_tx_consume(q->kernel, done);
 	if (tx->next == begin)
-		return done;
+		goto out;
 	/* Only the last one reports [3.4.2]: what comes before it is done then too. */
 	tx->batches[tx->batch_next].last = (tx->next + tx->count - 1) % tx->count;
 	tx->desc[tx->batches[tx->batch_next].last].data.command |= htole32(E1000_TXD_RS);
 	tx->batch_next = (tx->batch_next + 1) % tx->count;
-	e1000_write(n->nic, E1000_TDT, tx->next);
+	e1000_write(q->n->nic, E1000_TDT(q->card->index), tx->next);
+out:
+	pthread_mutex_unlock(&q->sending);
 	return done;
 }
 
 /* Whole batches that the card has sent. */
-static unsigned int reclaim(struct net *n)
+static unsigned int reclaim(struct queue *q)
 {
-	struct e1000_tx *tx = &n->nic->tx;
+	struct e1000_tx *tx = &q->card->tx;
 	unsigned int packets = 0;
 
 	while (tx->batch_clean != tx->batch_next) {
@@ -258,9 +294,9 @@ static unsigned int reclaim(struct net *n)
 		if (!(tx->desc[last].data.status & E1000_TXD_DD))
 			break;
 		while (tx->clean != end) {
-			if (n->tx_slot[tx->clean] != SLOT_NONE) {
-				udrv_net_tx_done(n->queue, n->tx_slot[tx->clean]);
-				n->tx_slot[tx->clean] = SLOT_NONE;
+			if (q->tx_slot[tx->clean] != SLOT_NONE) {
+				udrv_net_tx_done(q->kernel, q->tx_slot[tx->clean]);
+				q->tx_slot[tx->clean] = SLOT_NONE;
 				packets++;
 			}
 			tx->clean = tx->clean + 1 == tx->count ? 0 : tx->clean + 1;
@@ -269,19 +305,19 @@ static unsigned int reclaim(struct net *n)
 	}
 	/* The room may be enough now, and no interrupt will tell of it again. */
 	if (packets)
-		n->tx_full = false;
+		q->tx_full = false;
 	return packets;
 }
 
 /* ---- the loop ----------------------------------------------------------------------- */
 
 /* Is there something to do that needs no waiting? */
-static bool more(const struct net *n)
+static bool more(const struct queue *q)
 {
-	const struct e1000_rx *rx = &n->nic->rx;
+	const struct e1000_rx *rx = &q->card->rx;
 
-	return (udrv_net_tx_count(n->queue) && !n->tx_full) ||
-	       (rx->next != rx->tail && rx->desc[rx->next].status & E1000_RXD_DD);
+	return (udrv_net_tx_count(q->kernel) && !q->tx_full) ||
+	       (rx->next != rx->tail && rx_status(q->card) & E1000_RXD_DD);
 }
 
 static int follow(struct net *n)
@@ -298,7 +334,12 @@ static int follow(struct net *n)
 	mode.group_count = state.group_count;
 	memcpy(mode.groups, state.groups, sizeof(mode.groups));
 	e1000_set_mode(n->nic, &mode);
+	/* Nobody writes a descriptor with a tag meanwhile. */
+	for (unsigned int i = 0; i < n->nic->queue_count; i++)
+		pthread_mutex_lock(&n->queues[i].sending);
 	e1000_set_vlan(n->nic, state.state_flags & UDRV_NET_VLAN_RX_ON);
+	for (unsigned int i = 0; i < n->nic->queue_count; i++)
+		pthread_mutex_unlock(&n->queues[i].sending);
 	return 0;
 }
 
@@ -307,40 +348,43 @@ static int tell_link(struct net *n)
 	return udrv_net_link(n->net, n->nic->link_up, n->nic->link_speed, n->nic->link_full);
 }
 
-/* One turn. 0, or -errno. */
-static int turn(struct net *n, uint64_t timeout_ns)
+/* One turn of a queue. 0, or -errno. */
+static int turn(struct queue *q, uint64_t timeout_ns)
 {
-	unsigned int moved = receive(n) + send(n) + reclaim(n);
-	bool sending = n->nic->tx.batch_clean != n->nic->tx.batch_next;
+	struct net *n = q->n;
+	unsigned int moved = receive(q) + send(q) + reclaim(q);
+	bool sending = q->card->tx.batch_clean != q->card->tx.batch_next;
 	bool busy;
 	int ready, error;
 
 	/* With nothing more to do, sleep; the card may interrupt from here on. */
-	busy = moved && more(n);
-	if (!busy && n->armed < (sending ? ARMED_BOTH : ARMED_RECEIVE)) {
-		e1000_irq_arm(n->nic, sending);
-		n->armed = sending ? ARMED_BOTH : ARMED_RECEIVE;
+	busy = moved && more(q);
+	if (!busy && q->armed < (sending ? ARMED_BOTH : ARMED_RECEIVE)) {
+		e1000_irq_arm(q->card, sending);
+		q->armed = sending ? ARMED_BOTH : ARMED_RECEIVE;
 	}
-	ready = udrv_net_turn(n->queue, n->tx_full ? UDRV_NET_READY_TX : 0, busy ? 0 : timeout_ns);
-	n->counters.turns++;
-	refill(n);
+	ready = udrv_net_turn(q->kernel, q->tx_full ? UDRV_NET_READY_TX : 0, busy ? 0 : timeout_ns);
+	q->turns++;
+	refill(q);
 	if (ready < 0)
 		return ready == -EINTR ? 0 : ready;
 
 	if (ready & UDRV_NET_READY_IRQ) {
-		n->armed = ARMED_NOT;
-		if (e1000_irq_taken(n->nic, n->queue->turn.irq_count,
-				    (uint32_t)n->queue->turn.irq_value) &&
+		q->armed = ARMED_NOT;
+		if (e1000_irq_taken(q->card, q->kernel->turn.irq_count,
+				    (uint32_t)q->kernel->turn.irq_value) &&
 		    e1000_link(n->nic)) {
 			error = tell_link(n);
 			if (error)
 				return error;
 		}
 	}
-	return ready & UDRV_NET_READY_STATE ? follow(n) : 0;
+	return ready & UDRV_NET_READY_STATE ? follow(n) : 0; /* queue 0's alone */
 }
 
-static int start(struct net *n, const struct net_options *options)
+/* ---- up and down -------------------------------------------------------------------- */
+
+static int attach(struct net *n, const struct net_options *options)
 {
 	struct e1000 *nic = n->nic;
 	struct udrv_net_options o = {
@@ -349,6 +393,7 @@ static int start(struct net *n, const struct net_options *options)
 			    (options->offloads & PORT_OFFLOAD_TSO4 ? UDRV_NET_TSO4 : 0) |
 			    (options->offloads ? UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX : 0) |
 			    (nic->model->pads ? UDRV_NET_PADS : 0),
+		.queue_count = options->queues,
 		.tx_slots = 256,
 		.rx_slots = 256,
 	};
@@ -359,25 +404,55 @@ static int start(struct net *n, const struct net_options *options)
 	if (error)
 		return e1000_fail(error, "the interface %s: %s%s", options->name, udrv_strerror(error),
 				  error == -EPERM ? " (to make one: CAP_NET_ADMIN)" : "");
-	n->queue = udrv_net_get_queue(n->net, 0);
 	e1000_say("interface %s%s%s", udrv_net_name(n->net),
 		  udrv_net_flags(n->net) & UDRV_NET_TAKEN_OVER ? ", taken over" : "",
 		  udrv_net_flags(n->net) & UDRV_NET_COPIES ? ", packets are copied" : "");
+	return 0;
+}
 
-	nic->one_vector = true;
-	error = e1000_start(nic, options->irq, options->rings);
-	if (error)
-		return error;
-	n->rx_slot = calloc(nic->rx.count, sizeof(*n->rx_slot));
-	n->tx_slot = malloc(nic->tx.count * sizeof(*n->tx_slot));
-	if (!n->rx_slot || !n->tx_slot)
+/* The card runs: a queue's interrupts, and its first buffers. */
+static int start_queue(struct queue *q)
+{
+	struct e1000_queue *card = q->card;
+	int error;
+
+	q->rx_slot = calloc(card->rx.count, sizeof(*q->rx_slot));
+	q->tx_slot = malloc(card->tx.count * sizeof(*q->tx_slot));
+	if (!q->rx_slot || !q->tx_slot)
 		return e1000_fail(-ENOMEM, "out of memory");
-	memset(n->tx_slot, 0xff, nic->tx.count * sizeof(*n->tx_slot)); /* SLOT_NONE */
-	error = udrv_net_vector(n->net, 0, 0);
+	memset(q->tx_slot, 0xff, card->tx.count * sizeof(*q->tx_slot)); /* SLOT_NONE */
+	error = udrv_net_vector(q->n->net, card->index, card->index);
 	if (error)
 		return e1000_fail(error, "the interrupt: %s", udrv_strerror(error));
-	refill(n);
-	error = follow(n);
+	refill(q);
+	return 0;
+}
+
+static int start(struct net *n, const struct net_options *options)
+{
+	struct e1000 *nic = n->nic;
+	int error;
+
+	if (options->queues > nic->model->queues)
+		return e1000_fail(-EINVAL, "the %s has %u queue%s", nic->model->name,
+				  nic->model->queues, nic->model->queues == 1 ? "" : "s");
+	nic->queue_count = options->queues;
+	error = attach(n, options);
+	/* Two queues want a vector each. */
+	if (!error)
+		error = e1000_start(nic, options->queues > 1 ? UDRV_IRQ_MSIX : options->irq,
+				    options->rings);
+	for (unsigned int i = 0; !error && i < nic->queue_count; i++) {
+		struct queue *q = &n->queues[i];
+
+		q->n = n;
+		q->card = &nic->queues[i];
+		q->kernel = udrv_net_get_queue(n->net, i);
+		pthread_mutex_init(&q->sending, NULL);
+		error = start_queue(q);
+	}
+	if (!error)
+		error = follow(n);
 	return error ? error : tell_link(n);
 }
 
@@ -397,43 +472,99 @@ static void leave_signals(void)
 		signal(stop_signals[i], SIG_DFL);
 }
 
+/* ---- threads ------------------------------------------------------------------------ */
+
+/* Another queue than the first. Whatever ends it ends the driver. */
+static void *serve(void *arg)
+{
+	struct queue *q = arg;
+
+	while (!stopped && !q->error)
+		q->error = turn(q, UDRV_NET_FOREVER);
+	stop(0);
+	return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_threads(struct net *n)
+{
+	sigset_t every, before;
+	int error = 0;
+
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	for (unsigned int i = 1; !error && i < n->nic->queue_count; i++)
+		error = -pthread_create(&n->queues[i].thread, NULL, serve, &n->queues[i]);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error ? e1000_fail(error, "make a thread: %s", strerror(-error)) : 0;
+}
+
+static void print(const struct net *n, const struct net_options *options)
+{
+	uint64_t turns = 0;
+
+	for (unsigned int i = 0; i < n->nic->queue_count; i++)
+		turns += n->queues[i].turns;
+	options->print(n->nic, turns);
+}
+
+/* Queue 0, and the counters, until a signal or an error; then the others are ended, too. */
+static int run(struct net *n, const struct net_options *options)
+{
+	struct timespec now;
+	time_t next = 0;
+	int error = 0;
+
+	while (!error && !stopped) {
+		error = turn(&n->queues[0], options->stats_s ? UINT64_C(1000000000) : UDRV_NET_FOREVER);
+		if (!options->stats_s)
+			continue;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec >= next) {
+			if (next)
+				print(n, options);
+			next = now.tv_sec + options->stats_s;
+		}
+	}
+	stop(0);
+	for (unsigned int i = 1; i < n->nic->queue_count; i++) {
+		pthread_join(n->queues[i].thread, NULL);
+		if (!error)
+			error = n->queues[i].error;
+	}
+	if (error)
+		e1000_fail(error, "the interface %s: %s", udrv_net_name(n->net),
+			   udrv_strerror(error));
+	return error;
+}
+
 int net_run(struct e1000 *nic, const struct net_options *options)
 {
 	static struct net net;
 	struct net *n = &net;
-	struct timespec now;
-	time_t next = 0;
 	int error;
 
 	n->nic = nic;
 	n->promiscuous = options->promiscuous;
 	nic->zero_copy = true;
 	error = start(n, options);
-	if (!error)
+	if (!error) {
 		catch_signals(n);
-	while (!error && !stopped) {
-		error = turn(n, options->stats_s ? UINT64_C(1000000000) : UDRV_NET_FOREVER);
-		if (error)
-			e1000_fail(error, "the interface %s: %s", udrv_net_name(n->net),
-				   udrv_strerror(error));
-		if (!options->stats_s)
-			continue;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= next) {
-			if (next)
-				options->print(nic, &n->counters);
-			next = now.tv_sec + options->stats_s;
-		}
+		error = start_threads(n);
 	}
+	if (!error)
+		error = run(n, options);
 	/* The card first: its memory is the kernel's, which takes it back when this is closed. */
 	e1000_quieten(nic);
 	if (!error && options->stats_s)
-		options->print(nic, &n->counters);
+		print(n, options);
 	if (n->net && !error)
 		udrv_net_link(n->net, false, 0, false);
 	leave_signals();
 	udrv_net_close(n->net);
-	free(n->rx_slot);
-	free(n->tx_slot);
+	for (unsigned int i = 0; i < E1000_QUEUES; i++) {
+		free(n->queues[i].rx_slot);
+		free(n->queues[i].tx_slot);
+	}
 	return error;
 }

@@ -6,18 +6,15 @@
 #include <libudrv_net.h>
 #include "e1000.h"
 
-struct net_counters {
-	uint64_t turns; /* system calls made for frames */
-};
-
 struct net_options {
 	const char *name;
 	unsigned int offloads; /* PORT_OFFLOAD_* */
 	unsigned int irq;      /* UDRV_IRQ_*; NONE: the best */
 	unsigned int rings;    /* descriptors in each */
+	unsigned int queues;   /* of the card's, each with a thread */
 	unsigned int stats_s;  /* print counters as often; 0: never */
 	bool promiscuous;
-	void (*print)(struct e1000 *nic, const struct net_counters *counters);
+	void (*print)(struct e1000 *nic, uint64_t turns);
 };
 
 /* Be the driver of the interface until a signal or an error. 0, or -errno after saying why */

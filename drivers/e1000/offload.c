@@ -82,7 +82,7 @@ static struct headers parse(const struct port_frame *frame)
 }
 
 /* For what is beyond the card: headers inside headers, or too far from the start. */
-static void checksum(struct e1000 *nic, const struct port_frame *frame, uint32_t start,
+static void checksum(struct e1000_tx *tx, const struct port_frame *frame, uint32_t start,
 		     uint32_t place)
 {
 	uint16_t sum;
@@ -92,7 +92,7 @@ static void checksum(struct e1000 *nic, const struct port_frame *frame, uint32_t
 	sum = (uint16_t)~fold(add(0, frame->data + start, frame->length - start));
 	/* 0 in UDP would say "no checksum"; 0xffff is the same number. */
 	put16(frame->data + place, sum ? sum : 0xffff);
-	nic->tx.software_checksums++;
+	tx->software_checksums++;
 }
 
 /* Headers as [3.5] wants them: lengths zero, pseudo header's sum without a length. */
@@ -105,7 +105,7 @@ static void prepare_segmentation(struct port_frame *frame, const struct headers 
 	put16(frame->data + h->l4 + TCP_CHECKSUM, fold(add(IPPROTO_TCP, ip + IPV4_ADDRESSES, 8)));
 }
 
-uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame, struct e1000_tx_context *context)
+uint8_t e1000_offload(struct e1000_tx *tx, struct port_frame *frame, struct e1000_tx_context *context)
 {
 	const struct virtio_net_hdr *wanted = &frame->offload;
 	uint32_t start = wanted->csum_start, place = start + wanted->csum_offset;
@@ -125,7 +125,7 @@ uint8_t e1000_offload(struct e1000 *nic, struct port_frame *frame, struct e1000_
 				   (h.protocol == IPPROTO_TCP ? E1000_TXD_TCP : 0) |
 				   (h.ipv6 ? 0 : E1000_TXD_IPV4);
 	} else {
-		checksum(nic, frame, start, place);
+		checksum(tx, frame, start, place);
 		return 0;
 	}
 	if (wanted->gso_type != VIRTIO_NET_HDR_GSO_TCPV4 || h.protocol != IPPROTO_TCP || h.ipv6 ||

@@ -37,14 +37,15 @@ static uint8_t *rx_buffer(const struct e1000_rx *rx, unsigned int i)
 
 static void rx_desc_reset(struct e1000_rx *rx, unsigned int i)
 {
-	rx->desc[i].address = htole64(rx_buffer_iova(rx, i));
-	rx->desc[i].status = 0;
+	rx->desc[i].empty.address = htole64(rx_buffer_iova(rx, i));
+	rx->desc[i].empty.zero = 0;
 }
 
 /* The ring of [14.4]; the tail is written when the receiver is on. */
-int e1000_rx_start(struct e1000 *nic, unsigned int count)
+int e1000_rx_start(struct e1000_queue *q, unsigned int count)
 {
-	struct e1000_rx *rx = &nic->rx;
+	struct e1000 *nic = q->nic;
+	struct e1000_rx *rx = &q->rx;
 	int error = udrv_dma_alloc(nic->device, count * sizeof(*rx->desc), &rx->ring);
 
 	for (unsigned int i = 0; !error && !nic->zero_copy && i < count; i += E1000_RX_PER_BLOCK)
@@ -59,15 +60,15 @@ int e1000_rx_start(struct e1000 *nic, unsigned int count)
 		rx_desc_reset(rx, i);
 	/* One descriptor stays ours; net.c gives buffers later. */
 	rx->tail = nic->zero_copy ? 0 : count - 1;
-	set_base(nic, E1000_RDBAL, rx->ring.iova);
-	e1000_write(nic, E1000_RDLEN, count * (uint32_t)sizeof(*rx->desc));
+	set_base(nic, E1000_RDBAL(q->index), rx->ring.iova);
+	e1000_write(nic, E1000_RDLEN(q->index), count * (uint32_t)sizeof(*rx->desc));
 	return 0;
 }
 
 /* One descriptor that is done. True if it is a whole, good frame; @frame is filled then. */
 static bool rx_frame(struct e1000_rx *rx, unsigned int i, uint8_t status, struct port_frame *frame)
 {
-	uint8_t errors = rx->desc[i].errors;
+	uint8_t errors = rx->desc[i].legacy.errors;
 	bool end = status & E1000_RXD_EOP,
 	     bad = rx->in_bad_frame || errors & E1000_RXD_FRAME_ERRORS;
 
@@ -81,7 +82,7 @@ static bool rx_frame(struct e1000_rx *rx, unsigned int i, uint8_t status, struct
 	memset(frame, 0, sizeof(*frame));
 	frame->data = rx_buffer(rx, i);
 	frame->iova = rx_buffer_iova(rx, i);
-	frame->length = le16toh(rx->desc[i].length);
+	frame->length = le16toh(rx->desc[i].legacy.length);
 	/* A wrong checksum is not ours to judge: the system looks again, and counts it [3.2.9]. */
 	if (status & E1000_RXD_TCPCS && !(status & E1000_RXD_IXSM) && !(errors & E1000_RXD_TCPE))
 		frame->offload.flags = VIRTIO_NET_HDR_F_DATA_VALID;
@@ -90,13 +91,13 @@ static bool rx_frame(struct e1000_rx *rx, unsigned int i, uint8_t status, struct
 	return true;
 }
 
-unsigned int e1000_rx_take(struct e1000 *nic, struct port_frame *frames, unsigned int count)
+unsigned int e1000_rx_take(struct e1000_queue *q, struct port_frame *frames, unsigned int count)
 {
-	struct e1000_rx *rx = &nic->rx;
+	struct e1000_rx *rx = &q->rx;
 	unsigned int taken = 0;
 
 	while (taken < count) {
-		uint8_t status = rx->desc[rx->next].status;
+		uint8_t status = rx->desc[rx->next].legacy.status;
 
 		if (!(status & E1000_RXD_DD))
 			break;
@@ -108,16 +109,16 @@ unsigned int e1000_rx_take(struct e1000 *nic, struct port_frame *frames, unsigne
 	return taken;
 }
 
-void e1000_rx_refill(struct e1000 *nic)
+void e1000_rx_refill(struct e1000_queue *q)
 {
-	struct e1000_rx *rx = &nic->rx;
+	struct e1000_rx *rx = &q->rx;
 
 	if (!rx->held)
 		return;
 	for (; rx->held; rx->held--)
 		rx_desc_reset(rx, (rx->next + rx->count - rx->held) % rx->count);
 	/* One descriptor stays ours: tail == head would say that the ring is empty [3.2.6]. */
-	e1000_write(nic, E1000_RDT, (rx->next + rx->count - 1) % rx->count);
+	e1000_write(q->nic, E1000_RDT(q->index), (rx->next + rx->count - 1) % rx->count);
 }
 
 /*
@@ -128,9 +129,10 @@ void e1000_rx_refill(struct e1000 *nic)
 
 /* ---- transmit [3.3, 3.4] ------------------------------------------------------------ */
 
-int e1000_tx_start(struct e1000 *nic, unsigned int count)
+int e1000_tx_start(struct e1000_queue *q, unsigned int count)
 {
-	struct e1000_tx *tx = &nic->tx;
+	struct e1000 *nic = q->nic;
+	struct e1000_tx *tx = &q->tx;
 	int error = udrv_dma_alloc(nic->device, count * sizeof(*tx->desc), &tx->ring);
 
 	if (!error && !nic->zero_copy)
@@ -143,8 +145,8 @@ int e1000_tx_start(struct e1000 *nic, unsigned int count)
 
 	tx->desc = tx->ring.addr;
 	tx->count = count;
-	set_base(nic, E1000_TDBAL, tx->ring.iova);
-	e1000_write(nic, E1000_TDLEN, count * (uint32_t)sizeof(*tx->desc));
+	set_base(nic, E1000_TDBAL(q->index), tx->ring.iova);
+	e1000_write(nic, E1000_TDLEN(q->index), count * (uint32_t)sizeof(*tx->desc));
 	return 0;
 }
 
@@ -176,10 +178,10 @@ static uint32_t tx_store_room(struct e1000_tx *tx, uint32_t frame_max)
 	return tx->store_clean - PORT_ALIGN;
 }
 
-uint8_t *e1000_tx_space(struct e1000 *nic, uint32_t frame_max, uint64_t *iova, uint32_t *room,
+uint8_t *e1000_tx_space(struct e1000_queue *q, uint32_t frame_max, uint64_t *iova, uint32_t *room,
 			unsigned int *count)
 {
-	struct e1000_tx *tx = &nic->tx;
+	struct e1000_tx *tx = &q->tx;
 	/* A context, and pieces; the ring's last descriptor stays free, as in the receive ring. */
 	unsigned int each = 1 + frame_max / TX_PIECE + 2, free;
 
@@ -224,11 +226,10 @@ void e1000_tx_put_context(struct e1000_tx *tx, const struct e1000_tx_context *wa
 }
 
 /* A context if the frame needs one, then its pieces [3.3.7]. */
-static void tx_frame(struct e1000 *nic, struct port_frame *frame)
+static void tx_frame(struct e1000_tx *tx, struct port_frame *frame)
 {
-	struct e1000_tx *tx = &nic->tx;
 	struct e1000_tx_context context;
-	uint8_t options = e1000_offload(nic, frame, &context);
+	uint8_t options = e1000_offload(tx, frame, &context);
 	uint32_t command = E1000_TXD_DEXT | E1000_TXD_DATA | E1000_TXD_IFCS;
 
 	if (options)
@@ -254,16 +255,16 @@ static void tx_frame(struct e1000 *nic, struct port_frame *frame)
 	tx->bytes += frame->length;
 }
 
-void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int count)
+void e1000_tx_send(struct e1000_queue *q, struct port_frame *frames, unsigned int count)
 {
-	struct e1000_tx *tx = &nic->tx;
+	struct e1000_tx *tx = &q->tx;
 	struct e1000_tx_batch *batch = &tx->batches[tx->batch_next];
 	const struct port_frame *end = &frames[count - 1];
 
 	if (!count)
 		return;
 	for (unsigned int i = 0; i < count; i++)
-		tx_frame(nic, &frames[i]);
+		tx_frame(tx, &frames[i]);
 
 	/* Only the last one reports [3.4.2]: what comes before it is done then too. */
 	batch->last = (tx->next + tx->count - 1) % tx->count;
@@ -272,18 +273,20 @@ void e1000_tx_send(struct e1000 *nic, struct port_frame *frames, unsigned int co
 		PORT_ALIGNED((uint32_t)(end->data + end->length - (uint8_t *)tx->store.addr));
 	batch->store_end = tx->store_next;
 	tx->batch_next = (tx->batch_next + 1) % tx->count;
-	e1000_write(nic, E1000_TDT, tx->next);
+	e1000_write(q->nic, E1000_TDT(q->index), tx->next);
 }
 
 /* ---- both --------------------------------------------------------------------------- */
 
 void e1000_rings_free(struct e1000 *nic)
 {
-	udrv_dma_free(nic->device, &nic->rx.ring);
-	for (size_t i = 0; i < E1000_RING_MAX / E1000_RX_PER_BLOCK; i++)
-		udrv_dma_free(nic->device, &nic->rx.blocks[i]);
-	udrv_dma_free(nic->device, &nic->tx.ring);
-	udrv_dma_free(nic->device, &nic->tx.store);
-	free(nic->tx.batches);
-	nic->tx.batches = NULL;
+	for (struct e1000_queue *q = nic->queues; q < nic->queues + E1000_QUEUES; q++) {
+		udrv_dma_free(nic->device, &q->rx.ring);
+		for (size_t i = 0; i < E1000_RING_MAX / E1000_RX_PER_BLOCK; i++)
+			udrv_dma_free(nic->device, &q->rx.blocks[i]);
+		udrv_dma_free(nic->device, &q->tx.ring);
+		udrv_dma_free(nic->device, &q->tx.store);
+		free(q->tx.batches);
+		q->tx.batches = NULL;
+	}
 }

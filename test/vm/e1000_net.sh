@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# e1000_net.sh MODEL KIND: the sample network driver as a network interface of the kernel's, without TAP: frames, what
-# the system sees of it, and the death of its driver with connections open. MODEL: 82540EM or 82574L; KIND: intx, msi, msix.
+# e1000_net.sh MODEL KIND [OPTION...]: the sample network driver as a network interface of the kernel's, without TAP:
+# frames, what the system sees of it, and the death of its driver with connections open. MODEL: 82540EM or 82574L; KIND:
+# intx, msi, msix; OPTION: the driver's, as --queues=2.
 
 # shellcheck source-path=SCRIPTDIR/../..
 # shellcheck disable=SC2317  # check and within call functions by their names
@@ -12,6 +13,9 @@ cd "$(dirname "$0")/../.." || exit
 trap net_cleanup EXIT
 
 model=${1:-82540EM} kind=${2:-intx}
+options=(--irq="$kind" "${@:3}")
+queues=1
+for option in "${@:3}"; do [[ $option != --queues=* ]] || queues=${option#*=}; done
 net_card "$model"
 nic_port=--net
 
@@ -21,7 +25,7 @@ head -c 8000000 /dev/urandom >"$NET_DIR/file"
 
 # ---- the interface, and frames through it
 
-check "an interface comes up" nic_up --irq="$kind" "$device" || bail "no interface"
+check "an interface comes up" nic_up "${options[@]}" "$device" || bail "no interface"
 check "with the card's address" equal "$(cat /sys/class/net/nic0/address)" "$address"
 check "with $kind interrupts" grep -q "udrv-$device-$kind" /proc/interrupts
 carries 10 4 6
@@ -37,16 +41,23 @@ check "400 pings from the peer at once, and it goes on" overrun 400
 check "it is the device's" equal "$(basename "$(readlink /sys/class/net/nic0/device)")" "0000:$device"
 check "ethtool: the driver" grep -q "^driver: udrv" <(ethtool -i nic0)
 check "ethtool: the link" contains <(ethtool nic0 | xargs) 'Speed: 1000Mb/s Duplex: Full'
+check "ethtool: queues" contains <(ethtool -l nic0) "^Combined:\s+$queues\$"
 check "ethtool: rings" grep -q "RX:.*256" <(ethtool -g nic0)
 check "ip: its kind" grep -q "udrv" <(ip -d link show nic0)
-stat_of() { ethtool -S nic0 | sed -n "s/^ *queue_0_$1: //p"; }
-check "nothing that made no sense came from the driver" equal "$(stat_of rx_errors) $(stat_of tx_done_errors)" "0 0"
+# In words, a number for each queue.
+stat_of() { ethtool -S nic0 | sed -n "s/^ *queue_[0-9]_$1: //p" | xargs; }
+check "nothing that made no sense came from the driver" equal "$(stat_of "\(rx\|tx_done\)_errors" | tr -d ' 0')" ""
+each_at_least() { local n; for n in $1; do at_least "$n" "$2" || return; done; }
+if [ "$queues" -gt 1 ]; then
+	check "iperf3, sixteen connections" iperf 3 --parallel 16
+	check "each queue sends and receives" each_at_least "$(stat_of '[rt]x_packets')" 100
+fi
 
 # ---- the driver is killed with a connection open, and started again
 
 index=$(cat /sys/class/net/nic0/ifindex)
-check "killed three times under iperf3, which goes on" taken_over --irq="$kind" --
-check "and from the peer" taken_over --irq="$kind" -- --reverse
+check "killed three times under iperf3, which goes on" taken_over "${options[@]}" --
+check "and from the peer" taken_over "${options[@]}" -- --reverse
 check "the interface is the same one" equal "$(cat /sys/class/net/nic0/ifindex)" "$index"
 check "with its addresses" grep -q "10.0.0.1/24" <(ip addr show nic0)
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
@@ -56,7 +67,7 @@ check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
 driver_end KILL
 check "the carrier is held for a while" file_is /sys/class/net/nic0/carrier 1
 check "and dropped when nobody comes" within 20 no_carrier nic0
-check "a driver is welcome all the same" nic_up --irq="$kind" "$device"
+check "a driver is welcome all the same" nic_up "${options[@]}" "$device"
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
 check "ends on SIGINT with status 0" driver_end INT
 check "and was quiet" is_empty "$NET_DIR/err"
