@@ -210,6 +210,45 @@ check "a file from the peer, equal" transfer "$NET_DIR/file" in 4
 check "it ends on SIGINT with status 0" driver_end INT
 check "and was quiet" is_empty "$NET_DIR/err"
 ip link del nic0
+
+# ---- the same card as an interface of the kernel's: made once with CAP_NET_ADMIN, driven without
+
+nic_port=--net alices=$nic_driver
+check "alice alone makes no interface" said 1 'not permitted.*CAP_NET_ADMIN' as alice drivers/e1000/e1000 --net nic0 "$device"
+nic_driver="setpriv --reuid alice --regid alice --init-groups --inh-caps=-all,+net_admin --ambient-caps=-all,+net_admin
+	prlimit --memlock=8388608 drivers/e1000/e1000"
+check "a driver of hers that begins with CAP_NET_ADMIN does" nic_up "$device"
+driver_end KILL
+nic_driver=$alices
+check "it is killed, and one without it takes over" nic_up "$device"
+check "it is alice's and has no capability" its_capabilities "$alice $alice $alice $alice 0000000000000000"
+check "its packets are copied: no segmentation by the card" contains <(ethtool -k nic0) '^tcp-segmentation-offload: off'
+check "100 pings to the peer, none lost" ping_all 100 -i 0.02 10.0.0.2
+check "50 pings of full length, none lost" ping_all 50 -i 0.02 -s 1472 -M "do" 10.0.0.2
+check "20 pings from the peer, none lost" peer ping -q -n -c 20 -i 0.05 -W 30 10.0.0.1
+check "a file to the peer, equal" transfer "$NET_DIR/file" out 4
+check "a file from the peer, equal" transfer "$NET_DIR/file" in 4
+check "killed three times under iperf3, which goes on" taken_over --
+check "it ends on SIGINT with status 0" driver_end INT
+check "and was quiet" is_empty "$NET_DIR/err"
+check "bob does not get her interface" said 1 'not permitted' as bob drivers/e1000/e1000 --net nic0 "$device"
+ip link set nic0 down
+
+# In a namespace of one's own nobody's help is needed.
+in_own_namespace() {
+	# shellcheck disable=SC2016  # for the inner shell
+	as "$1" unshare --user --map-root-user --net bash -c '. test/vm/tap.sh
+		drivers/e1000/e1000 --net own0 "$0" &
+		within 30 ip link set own0 up && ip addr add 10.0.0.1/24 dev own0 &&
+			within 30 ping -q -n -c 1 -W 2 10.0.0.2 && ping -q -n -c 20 -i 0.2 -W 30 10.0.0.2
+		status=$?
+		kill $! && wait $! || status=1
+		exit $status' "$device"
+}
+check "bob has one in a namespace of his own: 20 pings, none lost" in_own_namespace bob
+only_alices() { equal "$(ls "/sys/bus/pci/devices/0000:$device/net")" nic0; }
+check "it goes with the namespace" within 30 only_alices
+ip link del nic0
 check "unbind the network card" udrv unbind "$device"
 check "its domain is as it was" type_is "$device" "$default"
 
