@@ -31,6 +31,12 @@
 
 static unsigned long total = TOTAL;
 
+void bench_total(unsigned long instructions)
+{
+	if (total == TOTAL)
+		total = instructions;
+}
+
 void die(const char *format, ...)
 {
 	va_list args;
@@ -79,8 +85,45 @@ static unsigned long interrupts(int irq)
 	return count;
 }
 
-/* A counter of all system calls on this CPU, from now to its close. */
-static int syscalls_begin(void)
+/* Times that a process was switched from. */
+static unsigned long switches(int process)
+{
+	unsigned long sum = 0, count;
+	char path[64], line[128];
+	FILE *file;
+
+	if (!process)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", process);
+	file = fopen(path, "r");
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "voluntary_ctxt_switches: %lu", &count) == 1 ||
+		    sscanf(line, "nonvoluntary_ctxt_switches: %lu", &count) == 1)
+			sum += count;
+	fclose(file);
+	return sum;
+}
+
+/* Nanoseconds that a process has run, in the kernel and outside: instructions, as the clock runs here. */
+static uint64_t ran(int process)
+{
+	unsigned long long ns;
+	char path[64];
+	FILE *file;
+
+	if (!process)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", process);
+	file = fopen(path, "r");
+	REQUIRE(file);
+	REQUIRE(fscanf(file, "%llu", &ns) == 1);
+	fclose(file);
+	return ns;
+}
+
+/* A counter of system calls, all on this CPU or those of @process, from now to its close. */
+static int syscalls_begin(int process)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
 	FILE *file = fopen("/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", "r");
@@ -89,7 +132,8 @@ static int syscalls_begin(void)
 	REQUIRE(file);
 	REQUIRE(fscanf(file, "%llu", &attr.config) == 1);
 	fclose(file);
-	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	fd = syscall(SYS_perf_event_open, &attr, process ? process : -1, process ? -1 : 0, -1,
+		     PERF_FLAG_FD_CLOEXEC);
 	REQUIRE(fd >= 0);
 	return fd;
 }
@@ -107,7 +151,7 @@ static uint64_t syscalls_read(int fd)
 struct sum {
 	double cost[ROUNDS];
 	unsigned long operations, switches, interrupts, idle;
-	uint64_t instructions;
+	uint64_t instructions, process_ran;
 };
 
 static void nothing(void *arg, unsigned long n)
@@ -125,7 +169,10 @@ static uint64_t run_plain(const struct bench_side *side, unsigned long n)
 	if (side->begin)
 		side->begin(side->arg);
 	start = bench_instructions();
-	side->run(side->arg, n);
+	if (side->measure)
+		side->measure(side->arg, n);
+	else
+		side->run(side->arg, n);
 	stop = bench_instructions();
 	if (side->end)
 		side->end(side->arg);
@@ -135,26 +182,34 @@ static uint64_t run_plain(const struct bench_side *side, unsigned long n)
 static void run_counted(const struct bench_side *side, unsigned long n, struct sum *sum,
 			unsigned int round)
 {
-	unsigned long idle, irqs;
+	unsigned long idle, irqs, theirs;
 	struct rusage before, after;
-	uint64_t start, stop;
+	uint64_t start, spent, process_ran;
 
 	if (side->begin)
 		side->begin(side->arg);
 	idle = idle_ticks();
 	irqs = interrupts(side->irq);
+	theirs = switches(side->process);
+	process_ran = ran(side->process);
 	REQUIRE(!getrusage(RUSAGE_SELF, &before));
 	start = bench_instructions();
-	side->run(side->arg, n);
-	stop = bench_instructions();
+	if (side->measure) {
+		spent = side->measure(side->arg, n);
+	} else {
+		side->run(side->arg, n);
+		spent = bench_instructions() - start;
+	}
 	REQUIRE(!getrusage(RUSAGE_SELF, &after));
+	sum->process_ran += ran(side->process) - process_ran;
+	sum->switches += switches(side->process) - theirs;
 	sum->interrupts += interrupts(side->irq) - irqs;
 	sum->idle += idle_ticks() - idle;
 	if (side->end)
 		side->end(side->arg);
 
-	sum->cost[round] = (double)(stop - start) / n;
-	sum->instructions += stop - start;
+	sum->cost[round] = (double)spent / n;
+	sum->instructions += spent;
 	sum->operations += n;
 	sum->switches += after.ru_nvcsw - before.ru_nvcsw + after.ru_nivcsw - before.ru_nivcsw;
 }
@@ -165,12 +220,17 @@ static double count_syscalls(const struct bench_side *side)
 	uint64_t none, count;
 	int fd;
 
+	if (side->measure && !side->process)
+		return 0;
 	if (side->begin)
 		side->begin(side->arg);
-	fd = syscalls_begin();
+	fd = syscalls_begin(side->process);
 	/* The two reads themselves make one. */
-	none = syscalls_read(fd) + 1;
-	side->run(side->arg, n);
+	none = syscalls_read(fd) + !side->process;
+	if (side->measure)
+		side->measure(side->arg, n);
+	else
+		side->run(side->arg, n);
 	count = syscalls_read(fd) - none;
 	close(fd);
 	if (side->end)
@@ -188,7 +248,7 @@ static int compare(const void *a, const void *b)
 static void report(const char *figure, const struct bench_side *side, struct sum *sum,
 		   double loop, double syscalls)
 {
-	double n = sum->operations, parts = side->parts ? side->parts : 1, median;
+	double n = sum->operations, parts = side->parts ? side->parts : 1, median, spread;
 
 	qsort(sum->cost, ROUNDS, sizeof(sum->cost[0]), compare);
 	median = (sum->cost[(ROUNDS - 1) / 2] + sum->cost[ROUNDS / 2]) / 2;
@@ -197,11 +257,17 @@ static void report(const char *figure, const struct bench_side *side, struct sum
 		die("%s, %s: the CPU was idle for %lu ticks of 10 ms", figure, side->name,
 		    sum->idle);
 
+	spread = (sum->cost[ROUNDS - 1] - sum->cost[0]) / median;
+	median = (median - (side->measure ? 0 : loop)) / parts;
+	if (side->measure) {
+		n *= parts;
+		syscalls /= parts;
+	}
+
 	/* What run reads: see test/bench/run. */
-	printf("figure\t%s\t%s\t%.2f\t%.5f\t%.0f\t%llu\t%.3f\t%.3f\t%.3f\t%u\n", figure, side->name,
-	       (median - loop) / parts, (sum->cost[ROUNDS - 1] - sum->cost[0]) / median, n,
-	       (unsigned long long)sum->instructions, syscalls, sum->switches / n,
-	       sum->interrupts / n, side->copied_bytes);
+	printf("figure\t%s\t%s\t%.2f\t%.5f\t%.0f\t%llu\t%.3f\t%.3f\t%.3f\t%u\t%.0f\n", figure,
+	       side->name, median, spread, n, (unsigned long long)sum->instructions, syscalls,
+	       sum->switches / n, sum->interrupts / n, side->copied_bytes, sum->process_ran / n);
 	fflush(stdout);
 }
 

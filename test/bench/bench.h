@@ -23,25 +23,33 @@
  * @name: "udrv", "vfio" ...
  * @begin: called before each round, or NULL; not counted
  * @run: do it @n times
+ * @measure: in place of @run: do it @n times, and return how many instructions it took, without those
+ *	spent on waiting and on what is not to be counted. All that is reported is for a part then
  * @end: called after each round, or NULL; not counted
- * @arg: for all three
+ * @arg: for all of them
  * @parts: the figure is for the @parts-th part of one operation (pages of a mapping); 0 is 1
  * @copied_bytes: what one operation copies between kernel and process
  * @irq: the kernel's number of the interrupt that is counted, 0 for none
+ * @process: with @measure: a driver's process, 0 for none. System calls are its own only, its switches
+ *	are counted too, and the instructions that it executed are told
  */
 struct bench_side {
 	const char *name;
 	void (*begin)(void *arg);
 	void (*run)(void *arg, unsigned long n);
+	uint64_t (*measure)(void *arg, unsigned long n);
 	void (*end)(void *arg);
 	void *arg;
 	unsigned int parts;
 	unsigned int copied_bytes;
 	int irq;
+	int process;
 };
 
 /* Read the common options (--quick), settle on the one CPU, check that the counter counts. */
 void bench_init(int argc, char **argv);
+/* Instructions of all rounds of a side together, if it is not --quick; 10^9 unless this is called. */
+void bench_total(unsigned long instructions);
 /* Measure the sides in turn, print one line for each. */
 void bench_figure(const char *figure, const struct bench_side *sides, unsigned int count);
 /* Exit status of the program. */
