@@ -21,6 +21,7 @@
 #include "e1000.h"
 #include "net.h"
 
+#define SLOTS 256u /* packets on their way, and buffers */
 #define SLOT_NONE UINT16_MAX /* tx_slot: no packet ends here */
 
 /* As in ring.c: a piece of a packet stays inside one page. */
@@ -320,6 +321,15 @@ static bool more(const struct queue *q)
 	       (rx->next != rx->tail && rx_status(q->card) & E1000_RXD_DD);
 }
 
+/* Has the card so few buffers that a burst might find none? */
+static bool low(const struct queue *q)
+{
+	const struct e1000_rx *rx = &q->card->rx;
+	unsigned int all = rx->count < SLOTS ? rx->count : SLOTS;
+
+	return (rx->tail + rx->count - rx->next) % rx->count < all / 2;
+}
+
 static int follow(struct net *n)
 {
 	struct udrv_ioc_net_state state;
@@ -357,8 +367,11 @@ static int turn(struct queue *q, uint64_t timeout_ns)
 	bool busy;
 	int ready, error;
 
-	/* With nothing more to do, sleep; the card may interrupt from here on. */
-	busy = moved && more(q);
+	/*
+	 * With nothing more to do, sleep; the card may interrupt from here on. Buffers come back when
+	 * the call returns: if many were used, it is not one that sleeps.
+	 */
+	busy = moved && (more(q) || low(q));
 	if (!busy && q->armed < (sending ? ARMED_BOTH : ARMED_RECEIVE)) {
 		e1000_irq_arm(q->card, sending);
 		q->armed = sending ? ARMED_BOTH : ARMED_RECEIVE;
@@ -394,8 +407,8 @@ static int attach(struct net *n, const struct net_options *options)
 			    (options->offloads ? UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX : 0) |
 			    (nic->model->pads ? UDRV_NET_PADS : 0),
 		.queue_count = options->queues,
-		.tx_slots = 256,
-		.rx_slots = 256,
+		.tx_slots = SLOTS,
+		.rx_slots = SLOTS,
 	};
 	int error;
 
