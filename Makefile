@@ -25,7 +25,7 @@ help:
 	@echo 'make torture    drivers killed, devices pulled out and unbound, hundreds of times; TORTURE="--lives N ..."'
 	@echo 'make coverage   which lines of the module the tests and the fuzzer execute; COVERAGE="--only PATTERN" for some'
 	@echo 'make guards     take each guard out of the module, and see its test fail; GUARDS=NAME for some'
-	@echo 'make bench      measurements against UIO and VFIO'
+	@echo 'make bench      measurements against UIO, VFIO, TAP and the kernel'\''s e1000; BENCH="--only net" for a part'
 	@echo 'make shell      a root shell in a virtual machine with devices to play with; KERNEL=6.1|6.12|7.3'
 	@echo 'make lint       sparse, checkpatch, cppcheck, clang: they say nothing'
 	@echo 'make deps       install the Debian packages that building needs'

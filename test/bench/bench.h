@@ -24,7 +24,9 @@
  * @begin: called before each round, or NULL; not counted
  * @run: do it @n times
  * @measure: in place of @run: do it @n times, and return how many instructions it took, without those
- *	spent on waiting and on what is not to be counted. All that is reported is for a part then
+ *	spent on waiting and on what is not to be counted. All that is reported is for a part then, and
+ *	the spread is that of the rounds without the two dearest and the two cheapest
+ * @waits: instructions that @measure waits for each; with what is measured they make a round's length
  * @end: called after each round, or NULL; not counted
  * @arg: for all of them
  * @parts: the figure is for the @parts-th part of one operation (pages of a mapping); 0 is 1
@@ -38,6 +40,7 @@ struct bench_side {
 	void (*begin)(void *arg);
 	void (*run)(void *arg, unsigned long n);
 	uint64_t (*measure)(void *arg, unsigned long n);
+	unsigned long waits;
 	void (*end)(void *arg);
 	void *arg;
 	unsigned int parts;
@@ -48,7 +51,7 @@ struct bench_side {
 
 /* Read the common options (--quick), settle on the one CPU, check that the counter counts. */
 void bench_init(int argc, char **argv);
-/* Instructions of all rounds of a side together, if it is not --quick; 10^9 unless this is called. */
+/* From here on: instructions of all rounds of a side together, if it is not --quick; at first 10^9. */
 void bench_total(unsigned long instructions);
 /* Measure the sides in turn, print one line for each. */
 void bench_figure(const char *figure, const struct bench_side *sides, unsigned int count);
