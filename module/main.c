@@ -3,7 +3,8 @@
  * Init and exit of the module
  *
  * Brings the parts up in the order in which they need each other, and takes them down in reverse.
- * It owns the work queue on which memory is given back that could not be where it was let go.
+ * It owns the work queue on which memory is given back that could not be where it was let go, and
+ * drivers of interfaces are watched.
  */
 #include <linux/module.h>
 

@@ -42,6 +42,7 @@ struct udrv_net;
  * @rx_slots: buffers in each queue, 0: 256
  * @max_mtu: 0: 1500
  * @grace_ms: how long the carrier is held without a driver, 0: 3000
+ * @hang_ms: after how long a driver that makes no turn, with something to do, is ended; 0: never
  */
 struct udrv_net_options {
 	const char *name;
@@ -52,6 +53,7 @@ struct udrv_net_options {
 	uint32_t rx_slots;
 	uint32_t max_mtu;
 	uint32_t grace_ms;
+	uint32_t hang_ms;
 };
 
 /**
@@ -210,7 +212,7 @@ static inline void udrv_net_rx_frame(struct udrv_net_queue *queue, uint32_t slot
  * @timeout_ns: 0: do not wait; UDRV_NET_FOREVER
  *
  * Return: UDRV_NET_READY_* bits, 0 if the time was over; -EINTR a signal; -ENODEV the interface or the
- * device is gone.
+ * device is gone, or was taken from this driver.
  */
 int udrv_net_turn(struct udrv_net_queue *queue, uint32_t ignore, uint64_t timeout_ns);
 

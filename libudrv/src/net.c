@@ -73,6 +73,7 @@ int udrv_net_attach(struct udrv *device, const struct udrv_net_options *options,
 		.rx_slots = options->rx_slots ? options->rx_slots : 256,
 		.max_mtu = options->max_mtu ? options->max_mtu : 1500,
 		.grace_ms = options->grace_ms,
+		.hang_ms = options->hang_ms,
 	};
 	strcpy((char *)net->info.name, options->name);
 	memcpy(net->info.address, options->address, sizeof(net->info.address));

@@ -83,11 +83,16 @@ static const char *const ethtool_names[UDRV_NET_COUNTERS] = {
 	[UDRV_NET_TX_PACKETS] = "tx_packets", [UDRV_NET_TX_BYTES] = "tx_bytes", [UDRV_NET_TX_DROPPED] = "tx_dropped",
 };
 
+/* Of the interface, behind those of its queues. */
+static const char *const ethtool_own_names[] = { "driver_hangs", "tx_stalls" };
+
 static int ethtool_sset_count(struct net_device *dev, int set)
 {
 	struct udrv_net *net = netdev_priv(dev);
 
-	return set == ETH_SS_STATS ? (int)(net->queue_count * UDRV_NET_COUNTERS) : -EOPNOTSUPP;
+	if (set != ETH_SS_STATS)
+		return -EOPNOTSUPP;
+	return net->queue_count * UDRV_NET_COUNTERS + ARRAY_SIZE(ethtool_own_names);
 }
 
 static void ethtool_strings(struct net_device *dev, u32 set, u8 *data)
@@ -95,9 +100,13 @@ static void ethtool_strings(struct net_device *dev, u32 set, u8 *data)
 	struct udrv_net *net = netdev_priv(dev);
 	u32 queue, i;
 
-	for (queue = 0; set == ETH_SS_STATS && queue < net->queue_count; queue++)
+	if (set != ETH_SS_STATS)
+		return;
+	for (queue = 0; queue < net->queue_count; queue++)
 		for (i = 0; i < UDRV_NET_COUNTERS; i++, data += ETH_GSTRING_LEN)
 			snprintf(data, ETH_GSTRING_LEN, "queue_%u_%s", queue, ethtool_names[i]);
+	for (i = 0; i < ARRAY_SIZE(ethtool_own_names); i++, data += ETH_GSTRING_LEN)
+		strscpy(data, ethtool_own_names[i], ETH_GSTRING_LEN);
 }
 
 static void ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
@@ -105,8 +114,10 @@ static void ethtool_stats(struct net_device *dev, struct ethtool_stats *stats, u
 	struct udrv_net *net = netdev_priv(dev);
 	u32 i;
 
-	for (i = 0; i < net->queue_count; i++)
-		udrv_net_counters_read(net, i, data + i * UDRV_NET_COUNTERS);
+	for (i = 0; i < net->queue_count; i++, data += UDRV_NET_COUNTERS)
+		udrv_net_counters_read(net, i, data);
+	data[0] = atomic_read(&net->driver_hangs);
+	data[1] = atomic_read(&net->tx_stalls);
 }
 
 const struct ethtool_ops udrv_net_ethtool_ops = {

@@ -89,6 +89,7 @@ static int net_state(struct udrv_net_session *s, void *arg)
 		goto out;
 	/* Before looking: what changes from here on is news again. */
 	WRITE_ONCE(s->news, 0);
+	WRITE_ONCE(s->states, s->states + 1);
 	/* Pairs with news_tell(). */
 	smp_mb();
 	udrv_net_state_read(net, p);
@@ -160,18 +161,25 @@ union net_arg {
 
 struct net_call {
 	unsigned int cmd;
-	u32 size; /* and of the call's first version */
+	u32 min_size; /* of the call's first version */
+	u32 size;
 	bool answers; /* there is something to copy out */
 	int (*handler)(struct udrv_net_session *s, void *arg); /* NULL: it is net_attach() */
 };
 
+#define CALL(command, type, last, ...)                                                            \
+	{ .cmd = (command), .min_size = offsetofend(struct type, last),                           \
+	  .size = sizeof(struct type), __VA_ARGS__ }
+
 static const struct net_call net_calls[] = {
-	{ UDRV_IOC_NET_TURN, sizeof(struct udrv_ioc_net_turn), true, udrv_net_turn },
-	{ UDRV_IOC_NET_ATTACH, sizeof(struct udrv_ioc_net_attach) },
-	{ UDRV_IOC_NET_STATE, sizeof(struct udrv_ioc_net_state), true, net_state },
-	{ UDRV_IOC_NET_LINK, sizeof(struct udrv_ioc_net_link), false, net_link },
-	{ UDRV_IOC_NET_VECTOR, sizeof(struct udrv_ioc_net_queue), false, net_vector },
-	{ UDRV_IOC_NET_KICK, sizeof(struct udrv_ioc_net_queue), false, net_kick },
+	CALL(UDRV_IOC_NET_TURN, udrv_ioc_net_turn, irq_value,
+	     .answers = true, .handler = udrv_net_turn),
+	CALL(UDRV_IOC_NET_ATTACH, udrv_ioc_net_attach, rx_offset),
+	CALL(UDRV_IOC_NET_STATE, udrv_ioc_net_state, groups,
+	     .answers = true, .handler = net_state),
+	CALL(UDRV_IOC_NET_LINK, udrv_ioc_net_link, speed, .handler = net_link),
+	CALL(UDRV_IOC_NET_VECTOR, udrv_ioc_net_queue, vector, .handler = net_vector),
+	CALL(UDRV_IOC_NET_KICK, udrv_ioc_net_queue, vector, .handler = net_kick),
 };
 
 static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -187,7 +195,7 @@ static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 			return -ENOTTY;
 	if (call->handler && s && READ_ONCE(s->ended))
 		return -ENODEV;
-	ret = udrv_ioctl_copy_in(&copy, call->size, call->size, user);
+	ret = udrv_ioctl_copy_in(&copy, call->size, call->min_size, user);
 	if (ret)
 		return ret;
 	if (!call->handler)

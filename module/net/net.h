@@ -13,7 +13,8 @@
  *
  * - rtnl: which interfaces there are, and their making.
  * - udrv_net_lock (mutex): the link between an interface and its driver.
- * - queue->lock (mutex): the driver's side of a queue: what is taken from the process.
+ * - queue->lock (mutex): the driver's side of a queue: what is taken from the process. The watch
+ *   (watch.c) only tries it, and holds no lock when it ends a client.
  * - the transmit queue's lock (the kernel's, softirq): the system's side of a queue.
  *
  * Memory that the device may reach is freed by the client's end only, after its bus mastering is off
@@ -96,6 +97,34 @@ enum {
 };
 
 /**
+ * struct udrv_net_watch - what is known of a queue's driver, and of its device
+ * @work: looks
+ * @runs: it is on its way; written under the queue's lock, as is the rest but @turns
+ * @driver: the process that made the last turn, or attached; referenced
+ * @turns: turns begun, and waits ended
+ * @seen_turns: at the last look
+ * @seen_states: likewise, of the session's
+ * @seen_consumed: likewise, of the ring tx
+ * @seen_done: likewise: packets that came back
+ * @hang_looks: that have found the driver away with something to do, one behind the other
+ * @stall_looks: that have found packets with the device, and none come back
+ * @stall_told: the driver knows
+ */
+struct udrv_net_watch {
+	struct delayed_work work;
+	bool runs;
+	struct pid *driver;
+	u32 turns;
+	u32 seen_turns;
+	u32 seen_states;
+	u32 seen_consumed;
+	u32 seen_done;
+	u32 hang_looks;
+	u32 stall_looks;
+	bool stall_told;
+};
+
+/**
  * struct udrv_net_queue - one queue of a session
  * @session: whose
  * @index: its number
@@ -106,6 +135,7 @@ enum {
  * @rx: likewise
  * @waiter: the driver's thread
  * @kicked: it is to look up
+ * @stalled: it is to be told that its device sends nothing
  * @lock: see above; protects what follows, to @vector
  * @linked: the interface is there
  * @tx_done_consumed: our index
@@ -113,6 +143,7 @@ enum {
  * @rx_consumed: our index
  * @free_put: of @free, where completions put
  * @vector: the interrupt that wakes this queue, or NULL
+ * @watch: see there
  * @tx_produced: our index; with what follows under the transmit queue's lock
  * @free_get: of @free, where transmission takes
  * @free: circular: numbers of slots that are free
@@ -130,6 +161,7 @@ struct udrv_net_queue {
 	struct udrv_net_rx *rx;
 	struct udrv_waiter waiter;
 	unsigned long kicked;
+	unsigned long stalled;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
 	bool linked;
@@ -138,6 +170,7 @@ struct udrv_net_queue {
 	u32 rx_consumed;
 	u32 free_put;
 	struct udrv_vector *vector;
+	struct udrv_net_watch watch;
 
 	u32 tx_produced ____cacheline_aligned_in_smp;
 	u32 free_get;
@@ -154,6 +187,11 @@ struct udrv_net_queue {
  * @net: the interface; under udrv_net_lock, and while a queue is @linked under its lock
  * @ended: nothing works any more
  * @news: NET_STATE has something to say
+ * @states: how often it was asked; written under udrv_net_lock
+ * @hung: its driver was found to hang
+ * @watch_period: jiffies between two looks at a queue
+ * @hang_looks: after so many the driver hangs; 0: never
+ * @stall_looks: after so many its device has stalled
  * @copies: packets are copied
  * @features: as the driver declared them
  * @queue_count: entries in @queues
@@ -172,6 +210,11 @@ struct udrv_net_session {
 	struct udrv_net *net;
 	bool ended;
 	unsigned long news;
+	u32 states;
+	unsigned long hung;
+	unsigned long watch_period;
+	u32 hang_looks;
+	u32 stall_looks;
 	bool copies;
 	u32 features;
 	u32 queue_count;
@@ -202,6 +245,8 @@ struct udrv_net_session {
  * @mode: what NET_STATE says of addresses
  * @speed: Mbit/s, 0 not known
  * @full_duplex: likewise
+ * @driver_hangs: drivers that were ended because they hung
+ * @tx_stalls: how often a driver was told that its device sends nothing
  * @napi: of each queue
  * @rx: counters of each queue
  * @tx: likewise
@@ -227,6 +272,8 @@ struct udrv_net {
 	} mode;
 	u32 speed;
 	bool full_duplex;
+	atomic_t driver_hangs;
+	atomic_t tx_stalls;
 	struct napi_struct napi[UDRV_NET_QUEUES_MAX];
 	struct udrv_net_counters rx[UDRV_NET_QUEUES_MAX];
 	struct udrv_net_counters tx[UDRV_NET_QUEUES_MAX];
@@ -256,6 +303,14 @@ void udrv_net_release(struct udrv_net_session *session);
 /* queue.c: a turn of the driver's loop */
 int udrv_net_turn(struct udrv_net_session *session, void *arg);
 u32 udrv_net_ready(struct udrv_net_queue *q);
+
+/* watch.c: is the driver there? */
+void udrv_net_watch_init(struct udrv_net_queue *q);
+void udrv_net_watch_exit(struct udrv_net_queue *q);
+void udrv_net_watch_deadline(struct udrv_net_session *session, u32 hang_ms);
+void udrv_net_watch_link(struct udrv_net_queue *q);
+void udrv_net_watch_turn(struct udrv_net_queue *q);
+void udrv_net_watch_back(struct udrv_net_queue *q);
 
 /* tx.c */
 netdev_tx_t udrv_net_xmit(struct sk_buff *skb, struct net_device *dev);

@@ -115,6 +115,7 @@ static void netdev_part(struct udrv_net *net)
 		mutex_lock(&q->lock);
 		q->linked = false;
 		mutex_unlock(&q->lock);
+		cancel_delayed_work(&q->watch.work); /* if it runs, it finds that, or has called us */
 		netdev_tx_reset_queue(netdev_get_tx_queue(net->dev, i));
 		udrv_waiter_wake(&q->waiter);
 	}
@@ -422,13 +423,14 @@ static int netdev_link(struct udrv_net *net, struct udrv_net_session *s,
 		goto out;
 	}
 	net->grace_ms = p->grace_ms ?: UDRV_NET_GRACE_MS;
+	s->net = net; /* before a queue is linked: its watch may look at once */
 	for (i = 0; i < s->queue_count; i++) {
 		mutex_lock(&s->queues[i].lock);
 		s->queues[i].linked = true;
+		udrv_net_watch_link(&s->queues[i]);
 		mutex_unlock(&s->queues[i].lock);
 	}
 	cancel_delayed_work(&net->grace); /* if it runs, it finds a driver */
-	s->net = net;
 	s->news = 1;
 	rcu_assign_pointer(net->session, s);
 	/* Each is a barrier: pairs with udrv_net_xmit(). */

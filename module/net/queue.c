@@ -3,7 +3,7 @@
  * A turn of the driver's loop: hand in, take over, wait
  *
  * One call for all that a driver has to tell the kernel, and one sleep for all that it waits for: the
- * queue's ring, its vector, news of the interface.
+ * queue's ring, its vector, news of the interface, a word of the watch.
  *
  * The hard part is the sleep: whatever is to be seen is written before udrv_waiter_wake(), and looked
  * at after set_current_state(), so that either side sees the other.
@@ -33,6 +33,8 @@ u32 udrv_net_ready(struct udrv_net_queue *q)
 		ready |= UDRV_NET_READY_STATE;
 	if (READ_ONCE(q->kicked))
 		ready |= UDRV_NET_READY_KICK;
+	if (READ_ONCE(q->stalled))
+		ready |= UDRV_NET_READY_STALLED;
 	return ready;
 }
 
@@ -72,6 +74,7 @@ static int turn_hand_in(struct udrv_net_queue *q)
 		udrv_net_tx_complete(q);
 		udrv_net_rx_receive(q);
 		local_bh_enable();
+		udrv_net_watch_turn(q);
 		ret = 0;
 	}
 	mutex_unlock(&q->lock);
@@ -87,7 +90,7 @@ int udrv_net_turn(struct udrv_net_session *session, void *arg)
 {
 	struct udrv_ioc_net_turn *p = arg;
 	const u32 every = UDRV_NET_READY_TX | UDRV_NET_READY_FILL | UDRV_NET_READY_IRQ |
-			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK;
+			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK | UDRV_NET_READY_STALLED;
 	struct udrv_net_queue *q;
 	struct udrv_vector *v;
 	u32 wanted;
@@ -107,6 +110,7 @@ int udrv_net_turn(struct udrv_net_session *session, void *arg)
 		if (v)
 			udrv_irq_waiter_arm(v, &q->waiter);
 		ret = turn_wait(q, wanted, p->timeout_ns);
+		udrv_net_watch_back(q);
 		if (ret)
 			return ret;
 	}
@@ -118,6 +122,8 @@ int udrv_net_turn(struct udrv_net_session *session, void *arg)
 	p->irq_value = 0;
 	if (p->ready & UDRV_NET_READY_KICK)
 		clear_bit(0, &q->kicked);
+	if (p->ready & UDRV_NET_READY_STALLED)
+		clear_bit(0, &q->stalled);
 	if (p->ready & UDRV_NET_READY_IRQ)
 		udrv_irq_waiter_take(q->vector, &q->waiter, &p->irq_count, &p->irq_value);
 	return 0;

@@ -136,6 +136,10 @@ void udrv_net_free(struct udrv_net_session *session)
 
 static void session_destroy(struct udrv_net_session *s)
 {
+	u32 i;
+
+	for (i = 0; i < s->queue_count; i++)
+		udrv_net_watch_exit(&s->queues[i]);
 	udrv_net_free(s);
 	if (s->client)
 		udrv_dma_uncharge(s->client, &s->charge);
@@ -177,8 +181,11 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	}
 	session_layout(s, p);
 	/* Of all, before anything can fail: what there is not is freed, too. */
-	for (i = 0; i < s->queue_count; i++)
+	for (i = 0; i < s->queue_count; i++) {
 		s->queues[i].session = s;
+		udrv_net_watch_init(&s->queues[i]);
+	}
+	udrv_net_watch_deadline(s, p->hang_ms);
 
 	ret = -ENOMEM;
 	/* Charged to the caller's memory cgroup, as all of it is. */
@@ -204,7 +211,7 @@ static int attach_check(const struct udrv_ioc_net_attach *p)
 	const u32 features = UDRV_NET_CSUM | UDRV_NET_TSO4 | UDRV_NET_TSO6 | UDRV_NET_RXCSUM |
 			     UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS;
 
-	if (p->flags || p->reserved0 || p->features & ~features)
+	if (p->flags || p->reserved0 || p->reserved1 || p->features & ~features)
 		return -EINVAL;
 	if (p->features & (UDRV_NET_TSO4 | UDRV_NET_TSO6) && !(p->features & UDRV_NET_CSUM))
 		return -EINVAL;
@@ -215,7 +222,7 @@ static int attach_check(const struct udrv_ioc_net_attach *p)
 	    p->rx_slots < UDRV_NET_SLOTS_MIN || p->rx_slots > UDRV_NET_SLOTS_MAX)
 		return -EINVAL;
 	if (p->max_mtu < ETH_MIN_MTU || p->max_mtu > UDRV_NET_MTU_MAX ||
-	    p->grace_ms > UDRV_NET_GRACE_MS_MAX)
+	    p->grace_ms > UDRV_NET_GRACE_MS_MAX || p->hang_ms > UDRV_NET_HANG_MS_MAX)
 		return -EINVAL;
 	return 0;
 }
@@ -304,7 +311,7 @@ err_client:
 	return ret;
 }
 
-/* Nobody refers to it but who found it under RCU, to wake it. */
+/* Nobody refers to it but who found it under RCU, to wake it, and its watch. */
 static void session_put(struct udrv_net_session *s)
 {
 	struct udrv_client *client = s->client;

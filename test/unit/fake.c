@@ -155,6 +155,7 @@ static int net_attach(struct udrv_ioc_net_attach *call)
 		.rx_slots = call->rx_slots,
 		.max_mtu = call->max_mtu,
 		.grace_ms = call->grace_ms,
+		.hang_ms = call->hang_ms,
 	};
 	struct udrv_ioc_net_attach rest = *call;
 

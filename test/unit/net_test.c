@@ -53,6 +53,7 @@ static void attach_alone(void **state)
 	assert_int_equal(call->rx_slots, 64);
 	assert_int_equal(call->max_mtu, 1500);
 	assert_int_equal(call->grace_ms, 0);
+	assert_int_equal(call->hang_ms, 0);
 	assert_int_equal(fake.length, 8 * 4096);
 	assert_int_equal(fake.offset, 0);
 	assert_int_equal(fake.flags, MAP_SHARED);
@@ -76,6 +77,7 @@ static void attach_to_a_device(void **state)
 		.features = UDRV_NET_CSUM | UDRV_NET_PADS,
 		.max_mtu = 3400,
 		.grace_ms = 7,
+		.hang_ms = 9000,
 	};
 	const struct udrv_ioc_net_attach *call = &fake.argument.net_attach;
 	struct udrv *device = fake_open();
@@ -90,6 +92,7 @@ static void attach_to_a_device(void **state)
 	assert_int_equal(call->rx_slots, 256);
 	assert_int_equal(call->max_mtu, 3400);
 	assert_int_equal(call->grace_ms, 7);
+	assert_int_equal(call->hang_ms, 9000);
 	udrv_net_close(net);
 	udrv_close(device);
 }

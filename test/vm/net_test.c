@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,7 +47,7 @@ static void bad_options(void)
 	struct udrv_ioc_net_attach o = netif_options(-1);
 	struct netif n;
 
-	REFUSED(size, sizeof(o) - 1, EINVAL);
+	REFUSED(size, offsetof(struct udrv_ioc_net_attach, hang_ms) - 1, EINVAL);
 	REFUSED(size, 0, EINVAL);
 	REFUSED(size, 1U << 20, E2BIG);
 	REFUSED(flags, 1, EINVAL);
@@ -74,6 +75,9 @@ static void bad_options(void)
 	REFUSED(max_mtu, 3401, EINVAL);
 	REFUSED(max_mtu, ~0U, EINVAL);
 	REFUSED(grace_ms, 60001, EINVAL);
+	REFUSED(hang_ms, 600001, EINVAL);
+	REFUSED(hang_ms, ~0U, EINVAL);
+	REFUSED(reserved1, 1, EINVAL);
 
 	tap_step("a name without an end");
 	memset(o.name, 'x', sizeof(o.name));
@@ -206,7 +210,7 @@ static void bad_calls(void)
 	netif_up(&n, -1);
 	turn = (struct udrv_ioc_net_turn){ .size = sizeof(turn), .queue = 1 };
 	CHECK_ERROR(ioctl(n.fd, UDRV_IOC_NET_TURN, &turn), EINVAL);
-	turn = (struct udrv_ioc_net_turn){ .size = sizeof(turn), .ready = 1U << 5 };
+	turn = (struct udrv_ioc_net_turn){ .size = sizeof(turn), .ready = 1U << 6 };
 	CHECK_ERROR(ioctl(n.fd, UDRV_IOC_NET_TURN, &turn), EINVAL);
 	turn = (struct udrv_ioc_net_turn){ .size = sizeof(turn), .reserved = 1 };
 	CHECK_ERROR(ioctl(n.fd, UDRV_IOC_NET_TURN, &turn), EINVAL);

@@ -96,12 +96,11 @@ static bool is_up(const char *name)
 	return !os_read(path, state, sizeof(state)) && !strcmp(state, "up");
 }
 
-void netif_up(struct netif *n, int device_fd)
+void netif_up_with(struct netif *n, const struct udrv_ioc_net_attach *options)
 {
-	const struct udrv_ioc_net_attach options = netif_options(device_fd);
 	struct udrv_ioc_net_link link = { .size = sizeof(link), .link = UDRV_NET_LINK_UP };
 
-	REQUIRE_OK(netif_attach(n, &options));
+	REQUIRE_OK(netif_attach(n, options));
 	netif_map(n);
 	/* No packets but ours: no addresses are made for it. */
 	os_write("/proc/sys/net/ipv6/conf/" NETIF_NAME "/disable_ipv6", "1");
@@ -113,6 +112,13 @@ void netif_up(struct netif *n, int device_fd)
 	 */
 	REQUIRE(OS_WAIT_FOR(is_up(NETIF_NAME), 10000));
 	netif_set_up(NETIF_NAME, true);
+}
+
+void netif_up(struct netif *n, int device_fd)
+{
+	const struct udrv_ioc_net_attach options = netif_options(device_fd);
+
+	netif_up_with(n, &options);
 }
 
 void netif_close(struct netif *n)
@@ -241,7 +247,7 @@ uint64_t netif_counter(const char *name, const char *counter)
 	r.ifr_data = (void *)&stats;
 	REQUIRE_OK(request(SIOCETHTOOL, &r));
 	for (uint32_t i = 0; i < strings.head.len; i++)
-		if (!strcmp(strings.text[i], wanted))
+		if (!strcmp(strings.text[i], wanted) || !strcmp(strings.text[i], counter))
 			return stats.value[i];
 	tap_note("no counter %s", wanted);
 	REQUIRE(false);

@@ -34,6 +34,7 @@ struct udrv_ioc_net_attach netif_options(int device_fd);
 int netif_attach(struct netif *n, const struct udrv_ioc_net_attach *options);
 void netif_map(struct netif *n);
 /* Both, and the interface up. */
+void netif_up_with(struct netif *n, const struct udrv_ioc_net_attach *options);
 void netif_up(struct netif *n, int device_fd);
 void netif_close(struct netif *n);
 
@@ -54,7 +55,7 @@ void netif_arrived(struct netif *n, uint32_t slot, uint32_t length, uint16_t fla
 void netif_set_up(const char *name, bool up);
 int netif_set_mtu(const char *name, int mtu);
 bool netif_exists(const char *name);
-/* A counter of "ethtool -S", queue 0. */
+/* A counter of "ethtool -S": the interface's, or queue 0's. */
 uint64_t netif_counter(const char *name, const char *counter);
 
 /* A packet socket on it, that gets everything. */

@@ -141,6 +141,8 @@ struct udrv_net_rings {
 #define UDRV_NET_MTU_MAX 3400U
 #define UDRV_NET_GRACE_MS 3000U /* while nobody drives it, the carrier is held as long, by default */
 #define UDRV_NET_GRACE_MS_MAX 60000U
+#define UDRV_NET_HANG_MS_MAX 600000U
+#define UDRV_NET_STALL_MS 5000U /* see UDRV_NET_READY_STALLED */
 
 /* udrv_ioc_net_attach.features: what the device does for the system */
 #define UDRV_NET_CSUM (1U << 0)	   /* UDRV_NET_TX_CSUM */
@@ -180,6 +182,8 @@ struct udrv_net_rings {
  * @tx_done_offset: out: likewise
  * @fill_offset: out: likewise
  * @rx_offset:	out: likewise
+ * @hang_ms:	in: after how long a driver that does not come hangs, up to 600,000; 0: never; see below
+ * @reserved1:	in: 0
  *
  * If the device has an interface of that name that nobody drives, it is taken over: features and
  * @queue_count must be the same, and its MTU possible. Otherwise it is made: that needs CAP_NET_ADMIN
@@ -187,6 +191,15 @@ struct udrv_net_rings {
  * capability in the interface's namespace.
  *
  * What was on its way under the driver before may be lost. Every attach begins with empty rings.
+ *
+ * With @hang_ms, a driver hangs if for as long there is something for it in a queue, as NET_TURN would
+ * tell (but FILL), and it neither waits in NET_TURN there, nor makes one, nor takes entries out of tx;
+ * for news alone NET_STATE will do. That holds from the attach on, for each queue. Time does not count
+ * while its process (the one that made the last turn in that queue, or attached) is stopped, frozen or
+ * traced. A driver that hangs is ended, which takes up to half as long again, at most three seconds:
+ * its descriptors are dead as after "udrv revoke", and the interface is the next one's. Without a
+ * device the interface goes, and with it what the descriptor can do. "ethtool -S" counts it
+ * (driver_hangs). The struct's first version ended before @hang_ms.
  *
  * Errors: EBADF, EINVAL @device_fd is no node; EPERM; EBUSY somebody drives it, this descriptor is
  * attached already, or the device serves another interface; EEXIST another interface has that name;
@@ -215,15 +228,18 @@ struct udrv_ioc_net_attach {
 	__u32 tx_done_offset;
 	__u32 fill_offset;
 	__u32 rx_offset;
+	__u32 hang_ms;
+	__u32 reserved1;
 };
 #define UDRV_IOC_NET_ATTACH _IO(UDRV_IOC_TYPE, 0x40)
 
 /* udrv_ioc_net_turn.ready */
-#define UDRV_NET_READY_TX (1U << 0)    /* there are entries in tx */
-#define UDRV_NET_READY_FILL (1U << 1)  /* there are entries in fill */
-#define UDRV_NET_READY_IRQ (1U << 2)   /* the queue's vector has fired */
-#define UDRV_NET_READY_STATE (1U << 3) /* NET_STATE has something new (told to queue 0) */
-#define UDRV_NET_READY_KICK (1U << 4)  /* NET_KICK was called */
+#define UDRV_NET_READY_TX (1U << 0)	 /* there are entries in tx */
+#define UDRV_NET_READY_FILL (1U << 1)	 /* there are entries in fill */
+#define UDRV_NET_READY_IRQ (1U << 2)	 /* the queue's vector has fired */
+#define UDRV_NET_READY_STATE (1U << 3)	 /* NET_STATE has something new (told to queue 0) */
+#define UDRV_NET_READY_KICK (1U << 4)	 /* NET_KICK was called */
+#define UDRV_NET_READY_STALLED (1U << 5) /* packets are on their way, and none comes back: see below */
 
 #define UDRV_NET_FOREVER (~0ULL)
 
@@ -239,11 +255,15 @@ struct udrv_ioc_net_attach {
  * @irq_value:	out: what the acknowledge program read, ORed
  *
  * Takes what is in tx_done and rx, puts free buffers into fill, and then waits until there is an
- * entry in tx that was not consumed, an interrupt, or news of the interface. FILL is never waited
- * for: buffers are there from the attach on, and those handed in come back in the same call, which may
- * then sleep; so do not wait with most of the device's ring empty. Do not pass TX in @ready while
+ * entry in tx that was not consumed, an interrupt, news of the interface, or a stall. FILL is never
+ * waited for: buffers are there from the attach on, and those handed in come back in the same call,
+ * which may then sleep; so do not wait with most of the device's ring empty. Do not pass TX in @ready while
  * nothing is on its way: nothing would tell of the room. INTx is armed by waiting. A signal ends the
  * wait with EINTR; what was handed in stays so.
+ *
+ * STALLED is told once for each stall: some packets of the queue are on their way, the interface is up
+ * and has a carrier, and for five seconds none came back by tx_done. (The kernel's own drivers are told
+ * so by ndo_tx_timeout.) A driver resets its transmitter then, and gives back what that had.
  *
  * Entries that make no sense (a slot that is not there, a packet that is not on its way, a length
  * beyond the buffer) are dropped and counted (ethtool -S). A buffer that is handed in twice is given

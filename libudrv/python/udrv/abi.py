@@ -63,7 +63,9 @@ NET_RX_CSUM, NET_RX_VLAN, NET_RX_DROP = 1 << 0, 1 << 1, 1 << 2
 NET_CSUM, NET_TSO4, NET_TSO6, NET_RXCSUM = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 NET_VLAN_TX, NET_VLAN_RX, NET_PADS = 1 << 4, 1 << 5, 1 << 6
 NET_TAKEN_OVER, NET_COPIES = 1 << 0, 1 << 1
-NET_READY_TX, NET_READY_FILL, NET_READY_IRQ, NET_READY_STATE, NET_READY_KICK = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
+NET_READY_TX, NET_READY_FILL, NET_READY_IRQ, NET_READY_STATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+NET_READY_KICK, NET_READY_STALLED = 1 << 4, 1 << 5
+NET_STALL_MS = 5000
 NET_UP, NET_PROMISC, NET_ALLMULTI, NET_RXCSUM_ON, NET_VLAN_RX_ON = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 NET_LINK_UP, NET_LINK_FULL = 1 << 0, 1 << 1
 
@@ -76,7 +78,7 @@ NetTx = collections.namedtuple("NetTx", (
     "address length slot flags packet_length vlan_tci gso_size l3_offset l4_offset csum_offset header_length"))
 NetAttach = collections.namedtuple("NetAttach", (
     "device_fd features name address reserved0 queue_count tx_slots rx_slots max_mtu grace_ms ifindex state tx_entries "
-    "map_bytes queue_bytes tx_offset tx_done_offset fill_offset rx_offset"))
+    "map_bytes queue_bytes tx_offset tx_done_offset fill_offset rx_offset hang_ms reserved1"))
 NetFill = collections.namedtuple("NetFill", "address length slot")
 
 # Without the "size" and "flags" that each begins with: call() writes them.
@@ -96,7 +98,7 @@ FORMATS = {
     "udrv_ioc_dma_handle": "II",
     "udrv_ioc_dma_map": "QQQIIII",
     "udrv_ioc_dma_sync": "IIQQ",
-    "udrv_ioc_net_attach": "iI16s6sHIIIIIIIIQQIIII",
+    "udrv_ioc_net_attach": "iI16s6sHIIIIIIIIQQIIIIII",
     "udrv_ioc_net_turn": "IIQIIQ",
     "udrv_ioc_net_state": "II6sHI384s",
     "udrv_ioc_net_link": "II",

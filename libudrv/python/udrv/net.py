@@ -122,11 +122,12 @@ class Net:
     name: of the interface; "eth%d" is the first that is free. If the device has an interface of this name that nobody
     drives, it is taken over, else it is made, with this Ethernet address (bytes, or text like "02:00:00:00:00:01").
     device: the Device that moves the data. Without one packets are copied: an entry's address is where it lies in
-    .memory, and the interface goes when this is closed. features: NET_CSUM and others, what the device does.
+    .memory, and the interface goes when this is closed. features: NET_CSUM and others, what the device does. hang_ms: if
+    this process makes no turn for as long, with something to do, the interface is taken from it; 0: never.
     """
 
     def __init__(self, name, address=bytes(6), device=None, features=0, queue_count=1, tx_slots=256, rx_slots=256,
-                 max_mtu=1500, grace_ms=0):
+                 max_mtu=1500, grace_ms=0, hang_ms=0):
         name = os.fsencode(name)
         address = bytes.fromhex(address.replace(":", "")) if isinstance(address, str) else bytes(address)
         # The struct module would cut both.
@@ -139,7 +140,7 @@ class Net:
         try:
             info = abi.NetAttach(*abi.call(
                 self._fd, abi.NET_ATTACH, "udrv_ioc_net_attach", device.fileno() if device else -1, features, name,
-                address, 0, queue_count, tx_slots, rx_slots, max_mtu, grace_ms, *(0,) * 9))
+                address, 0, queue_count, tx_slots, rx_slots, max_mtu, grace_ms, *(0,) * 9, hang_ms, 0))
             self.memory = mmap.mmap(self._fd, info.map_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         except BaseException:
             os.close(self._fd)
