@@ -139,6 +139,8 @@ int e1000_open(struct e1000 *nic, const char *name);
 /* From a quiet card to a running one: PHY, filters, rings, interrupts. @irq: UDRV_IRQ_*, NONE: the
  * best */
 int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count);
+/* An empty transmit ring, after whatever the card did with the last one; what was in it is lost */
+void e1000_restart_transmitter(struct e1000_queue *q);
 /* No interrupt, nothing received, nothing sent */
 void e1000_quieten(struct e1000 *nic);
 /* Back to a quiet card, and give everything back; after a failed open or start too */
@@ -167,6 +169,8 @@ bool e1000_irq_taken(struct e1000_queue *q, uint32_t count, uint32_t causes);
 
 int e1000_rx_start(struct e1000_queue *q, unsigned int count);
 int e1000_tx_start(struct e1000_queue *q, unsigned int count);
+/* Empty, for a transmitter that is off */
+void e1000_tx_empty(struct e1000_queue *q);
 void e1000_rings_free(struct e1000 *nic);
 /* Up to @count received frames, which stay where they are until e1000_rx_refill() */
 unsigned int e1000_rx_take(struct e1000_queue *q, struct port_frame *frames, unsigned int count);

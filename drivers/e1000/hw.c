@@ -449,6 +449,16 @@ static void start_transmitter(struct e1000 *nic)
 			    0x40 << E1000_TCTL_COLD_SHIFT);
 }
 
+void e1000_restart_transmitter(struct e1000_queue *q)
+{
+	/* The switch is for all queues: another one stands still meanwhile, and goes on. */
+	e1000_write(q->nic, E1000_TCTL, 0);
+	e1000_read(q->nic, E1000_STATUS); /* a read: the write has arrived */
+	pause_us(10000);		  /* as in reset(): it reads no packet any more */
+	e1000_tx_empty(q);
+	start_transmitter(q->nic);
+}
+
 int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 {
 	int error;

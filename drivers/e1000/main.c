@@ -29,8 +29,8 @@ static struct {
 	const char *net;
 	const char *tap;
 	bool dump, promiscuous, verbose;
-	unsigned int irq, queues, rings, stats_s, offloads;
-} opt = { .queues = 1, .rings = 256, .offloads = E1000_OFFLOADS };
+	unsigned int irq, queues, rings, stats_s, offloads, hang_s;
+} opt = { .queues = 1, .rings = 256, .offloads = E1000_OFFLOADS, .hang_s = 10 };
 
 /* ---- what we say -------------------------------------------------------------------- */
 
@@ -116,8 +116,12 @@ static void print_net(struct e1000 *nic, uint64_t turns)
 
 /* ---- options ------------------------------------------------------------------------ */
 
+enum { KEY_HANG = 256 }; /* without a letter */
+
 static const struct argp_option options[] = {
 	{ "net", 'n', "NAME", 0, "be the network interface NAME, without a copy; default: eth%d", 0 },
+	{ "hang", KEY_HANG, "SECONDS", 0,
+	  "with --net: lose the interface if we hang for as long; 0: never; default: 10", 0 },
 	{ "tap", 't', "NAME", 0, "be the TAP interface NAME", 0 },
 	{ "dump", 'd', NULL, 0, "print what arrives, send nothing", 0 },
 	{ "irq", 'i', "KIND", 0, "intx, msi or msix; default: the best that the card has", 0 },
@@ -165,6 +169,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'n':
 		opt.net = arg;
+		break;
+	case KEY_HANG:
+		opt.hang_s = number(state, arg, 0, UDRV_NET_HANG_MS_MAX / 1000);
 		break;
 	case 't':
 		opt.tap = arg;
@@ -370,6 +377,7 @@ static int drive(struct e1000 *nic, struct loop *loop)
 			.rings = opt.rings,
 			.queues = opt.queues,
 			.stats_s = opt.stats_s,
+			.hang_s = opt.hang_s,
 			.promiscuous = opt.promiscuous,
 			.print = print_net,
 		};

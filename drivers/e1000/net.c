@@ -310,6 +310,22 @@ static unsigned int reclaim(struct queue *q)
 	return packets;
 }
 
+/* Nothing was sent for seconds, with packets in the ring. Whatever it was: begin anew without them. */
+static void restart_transmitter(struct queue *q)
+{
+	struct e1000_tx *tx = &q->card->tx;
+
+	e1000_say("the card sends nothing: its transmitter is started again");
+	reclaim(q); /* unless it has, meanwhile */
+	e1000_restart_transmitter(q->card);
+	for (unsigned int i = 0; i < tx->count; i++) {
+		if (q->tx_slot[i] != SLOT_NONE)
+			udrv_net_tx_done(q->kernel, q->tx_slot[i]);
+		q->tx_slot[i] = SLOT_NONE;
+	}
+	q->tx_full = false;
+}
+
 /* ---- the loop ----------------------------------------------------------------------- */
 
 /* Is there something to do that needs no waiting? */
@@ -382,6 +398,8 @@ static int turn(struct queue *q, uint64_t timeout_ns)
 	if (ready < 0)
 		return ready == -EINTR ? 0 : ready;
 
+	if (ready & UDRV_NET_READY_STALLED)
+		restart_transmitter(q);
 	if (ready & UDRV_NET_READY_IRQ) {
 		q->armed = ARMED_NOT;
 		if (e1000_irq_taken(q->card, q->kernel->turn.irq_count,
@@ -409,6 +427,7 @@ static int attach(struct net *n, const struct net_options *options)
 		.queue_count = options->queues,
 		.tx_slots = SLOTS,
 		.rx_slots = SLOTS,
+		.hang_ms = options->hang_s * 1000,
 	};
 	int error;
 

@@ -13,6 +13,7 @@ struct net_options {
 	unsigned int rings;    /* descriptors in each */
 	unsigned int queues;   /* of the card's, each with a thread */
 	unsigned int stats_s;  /* print counters as often; 0: never */
+	unsigned int hang_s;   /* the interface is taken from us if we hang for as long; 0: never */
 	bool promiscuous;
 	void (*print)(struct e1000 *nic, uint64_t turns);
 };

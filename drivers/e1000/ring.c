@@ -129,6 +129,18 @@ void e1000_rx_refill(struct e1000_queue *q)
 
 /* ---- transmit [3.3, 3.4] ------------------------------------------------------------ */
 
+void e1000_tx_empty(struct e1000_queue *q)
+{
+	struct e1000_tx *tx = &q->tx;
+
+	e1000_write(q->nic, E1000_TDH(q->index), 0);
+	e1000_write(q->nic, E1000_TDT(q->index), 0);
+	tx->clean = tx->next = 0;
+	tx->batch_clean = tx->batch_next = 0;
+	tx->store_clean = tx->store_next = 0;
+	memset(&tx->context, 0, sizeof(tx->context)); /* it may have forgotten it */
+}
+
 int e1000_tx_start(struct e1000_queue *q, unsigned int count)
 {
 	struct e1000 *nic = q->nic;
