@@ -295,6 +295,18 @@ static uint64_t sane(struct making *m, unsigned int kind)
 	case SYNC_LENGTH:
 		length = sync_length_of(m->handle);
 		return length > m->user_length ? 1 + below(rng, length - m->user_length) : 1;
+	case NET_QUEUE:
+		return net_queue(rng, m->net);
+	case NET_READY: /* FILL alone would come back at once, or TX: not to be waited for */
+		return one_in(rng, 2) ? 0 : below(rng, 32);
+	case NET_TIMEOUT:
+		return one_in(rng, 2)	 ? 0
+		       : one_in(rng, 20) ? UDRV_NET_FOREVER
+					 : below(rng, 2000000);
+	case NET_LINK:
+		return one_in(rng, 4) ? below(rng, 4) : UDRV_NET_LINK_UP | UDRV_NET_LINK_FULL;
+	case NET_SPEED:
+		return one_in(rng, 2) ? 1000 : odd_number(rng);
 	}
 	return 0;
 }
@@ -303,7 +315,15 @@ static uint64_t insane(struct making *m, unsigned int kind)
 {
 	struct rng *rng = &self->rng;
 
+	/* No name that would make an interface which nobody knows: fz and some more at most. */
+	static const char names[][8] = { "",	 ".",	   "..", "a/b",	  "lo", "fz%s",
+					 "fz%d%d", "fz 1", "f:1", "fz%c", "fz9" };
+	uint64_t value;
+
 	switch (kind) {
+	case NET_NAME:
+		memcpy(&value, names[below(rng, COUNT_OF(names))], sizeof(value));
+		return one_in(rng, 8) ? 0x7a667a667a667a66 : value; /* no end: fzfzfzfz */
 	case BUFFER:
 	case MAPPING:
 		return handle_pick(kind == MAPPING, false);
@@ -349,9 +369,19 @@ struct making args_make(const struct call *call, uint8_t *arg)
 	uint32_t size = call->size;
 
 	memset(arg, 0, ARG_ROOM);
-	for (unsigned int i = 0; i < COUNT_OF(call->fields) && call->fields[i].width; i++)
-		put(arg, &call->fields[i],
-		    i == wrong ? insane(&m, call->fields[i].kind) : sane(&m, call->fields[i].kind));
+	m.net = net_pick(call->cmd != UDRV_IOC_NET_ATTACH);
+	if (call->cmd == UDRV_IOC_NET_ATTACH)
+		m.options = net_options(rng);
+	for (unsigned int i = 0; i < COUNT_OF(call->fields) && call->fields[i].width; i++) {
+		const struct field *field = &call->fields[i];
+
+		if (i == wrong)
+			put(arg, field, insane(&m, field->kind));
+		else if (field->kind == NET_OPTION || field->kind == NET_NAME)
+			memcpy(arg + field->at, (uint8_t *)&m.options + field->at, field->width);
+		else
+			put(arg, field, sane(&m, field->kind));
+	}
 	/* The size: newer than the kernel, with and without something in the surplus; older;
 	 * nonsense. */
 	if (one_in(rng, 8)) {

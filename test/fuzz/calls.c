@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * calls.c - every ioctl of a node, with arguments made (args.c) from a table of its fields
+ * calls.c - every ioctl, of a node and of a network interface, with arguments made (args.c) from a table of its fields
  *
  * Two calls in three are sane; most others are wrong in one field, and some are noise.
  *
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -119,6 +120,44 @@ static const struct call calls[] = {
 	  { F(udrv_ioc_dma_sync, flags, FLAGS), F(udrv_ioc_dma_sync, handle, MAPPING),
 	    F(udrv_ioc_dma_sync, to, SYNC_TO), F(udrv_ioc_dma_sync, offset, SYNC_OFFSET),
 	    F(udrv_ioc_dma_sync, length, SYNC_LENGTH) } },
+	{ UDRV_IOC_NET_ATTACH,
+	  sizeof(struct udrv_ioc_net_attach),
+	  E(EPERM) | E(EBUSY) | E(EEXIST) | E(ENOMEM),
+	  { F(udrv_ioc_net_attach, flags, FLAGS), F(udrv_ioc_net_attach, device_fd, NET_OPTION),
+	    F(udrv_ioc_net_attach, features, NET_OPTION),
+	    { offsetof(struct udrv_ioc_net_attach, name), 8, NET_NAME },
+	    { offsetof(struct udrv_ioc_net_attach, name) + 8, 8, NET_OPTION },
+	    F(udrv_ioc_net_attach, address, NET_OPTION), F(udrv_ioc_net_attach, reserved0, ZERO),
+	    F(udrv_ioc_net_attach, queue_count, NET_OPTION),
+	    F(udrv_ioc_net_attach, tx_slots, NET_OPTION),
+	    F(udrv_ioc_net_attach, rx_slots, NET_OPTION),
+	    F(udrv_ioc_net_attach, max_mtu, NET_OPTION),
+	    F(udrv_ioc_net_attach, grace_ms, NET_OPTION) } },
+	{ UDRV_IOC_NET_TURN,
+	  sizeof(struct udrv_ioc_net_turn),
+	  E(EBUSY),
+	  { F(udrv_ioc_net_turn, flags, FLAGS), F(udrv_ioc_net_turn, queue, NET_QUEUE),
+	    F(udrv_ioc_net_turn, ready, NET_READY), F(udrv_ioc_net_turn, timeout_ns, NET_TIMEOUT),
+	    F(udrv_ioc_net_turn, reserved, ZERO) } },
+	{ UDRV_IOC_NET_STATE,
+	  sizeof(struct udrv_ioc_net_state),
+	  0,
+	  { F(udrv_ioc_net_state, flags, FLAGS) } },
+	{ UDRV_IOC_NET_LINK,
+	  sizeof(struct udrv_ioc_net_link),
+	  0,
+	  { F(udrv_ioc_net_link, flags, FLAGS), F(udrv_ioc_net_link, link, NET_LINK),
+	    F(udrv_ioc_net_link, speed, NET_SPEED) } },
+	{ UDRV_IOC_NET_VECTOR,
+	  sizeof(struct udrv_ioc_net_queue),
+	  E(EBUSY),
+	  { F(udrv_ioc_net_queue, flags, FLAGS), F(udrv_ioc_net_queue, queue, NET_QUEUE),
+	    F(udrv_ioc_net_queue, vector, VECTOR) } },
+	{ UDRV_IOC_NET_KICK,
+	  sizeof(struct udrv_ioc_net_queue),
+	  0,
+	  { F(udrv_ioc_net_queue, flags, FLAGS), F(udrv_ioc_net_queue, queue, NET_QUEUE),
+	    F(udrv_ioc_net_queue, vector, ZERO) } },
 };
 
 /* What no call may say, whatever made it (device.c says why). False: do not call. */
@@ -155,9 +194,10 @@ static void check_failure(const struct call *call, int error, const uint8_t *bef
 {
 	const struct op *op = op_at(atomic_load(&self->activity->op) - 1);
 
-	/* What the interrupt core makes of a fault is its own: -1, for one. */
+	/* What the interrupt core and the network core make of a fault is their own: -1, for one. */
 	if (!((call->errors | ERRORS_OF_ALL) & E(error)) &&
-	    !(self->hit && call->cmd == UDRV_IOC_IRQ_SETUP))
+	    !(self->hit &&
+	      (call->cmd == UDRV_IOC_IRQ_SETUP || call->cmd == UDRV_IOC_NET_ATTACH)))
 		COMPLAIN("%s fails with %s, which it does not list", op->name,
 			 strerrorname_np(error) ?: "an unknown error");
 	/* EFAULT: the struct may have been written in part, if not all of it is there. */
@@ -215,6 +255,15 @@ static void check_success(const struct call *call, uint8_t *arg, struct making *
 		if (whole && (!run->done || run->done > run->count))
 			COMPLAIN("PROG_RUN: %u of %u operations done", run->done, run->count);
 		break;
+	case UDRV_IOC_NET_ATTACH:
+		if (whole)
+			net_attached(m->net, (void *)arg);
+		break;
+	case UDRV_IOC_NET_STATE:
+		if (whole && ((struct udrv_ioc_net_state *)arg)->group_count > UDRV_NET_GROUPS_MAX)
+			COMPLAIN("NET_STATE: %u groups",
+				 ((struct udrv_ioc_net_state *)arg)->group_count);
+		break;
 	}
 }
 
@@ -223,12 +272,20 @@ static void check_success(const struct call *call, uint8_t *arg, struct making *
 static bool looked_into(unsigned int cmd)
 {
 	return cmd == UDRV_IOC_DMA_FREE || cmd == UDRV_IOC_DMA_UNMAP ||
-	       cmd == UDRV_IOC_DEVICE_BUS_MASTER ||
+	       cmd == UDRV_IOC_DEVICE_BUS_MASTER || cmd == UDRV_IOC_NET_ATTACH ||
+	       cmd == UDRV_IOC_NET_TURN ||
 	       (cmd == UDRV_IOC_IRQ_SETUP && round_.flavour.acknowledge) ||
 	       cmd == UDRV_IOC_PROG_SET;
 }
 
-static long call_it(int fd, unsigned int cmd, void *arg, bool enable)
+/* Who waits for long is woken by a signal, and signals are off while something is to fail. */
+static bool may_fail(unsigned int cmd, const void *arg)
+{
+	return cmd != UDRV_IOC_NET_TURN ||
+	       ((const struct udrv_ioc_net_turn *)arg)->timeout_ns < 100000000;
+}
+
+static long call_it(int fd, unsigned int cmd, void *arg, bool enable, bool fail)
 {
 	long result = SKIPPED;
 	bool begun;
@@ -237,7 +294,7 @@ static long call_it(int fd, unsigned int cmd, void *arg, bool enable)
 	if (enable)
 		device_lock();
 	if (!enable || device_may_master(fd)) {
-		begun = fault_begin();
+		begun = fail && fault_begin();
 		result = ioctl(fd, cmd, arg) < 0 ? -errno : 0;
 		fault_end(begun);
 	}
@@ -261,7 +318,7 @@ static long call_run(const struct op *op)
 	struct rng *rng = &self->rng;
 	struct making m = args_make(call, self->arg);
 	void *where = self->arg;
-	bool whole = true;
+	bool whole = true, sealed = false;
 	long result;
 
 	if (!filter(op->cmd, self->arg, m.fresh))
@@ -276,10 +333,21 @@ static long call_run(const struct op *op)
 				: one_in(rng, 3) ? read_only_pointer(rng)
 						 : bad_pointer(rng, call->size);
 		guarded_copy(where, before, call->size);
+	} else if (op->cmd == UDRV_IOC_NET_ATTACH && one_in(rng, 6)) {
+		/* It can be read, and the answer cannot be told. */
+		sealed = true;
+		REQUIRE_OK(mprotect(self->arg, ARG_ROOM, PROT_READ));
 	}
-	result = call_it(any_node(), op->cmd, where,
+	result = call_it(op->net ? net_fd(m.net) : any_node(), op->cmd, where,
 			 op->cmd == UDRV_IOC_DEVICE_BUS_MASTER &&
-				 ((const struct udrv_ioc_device_bus_master *)before)->enable);
+				 ((const struct udrv_ioc_device_bus_master *)before)->enable,
+			 may_fail(op->cmd, before));
+	if (sealed) {
+		REQUIRE_OK(mprotect(self->arg, ARG_ROOM, PROT_READ | PROT_WRITE));
+		if (!result)
+			COMPLAIN("%s succeeds, and its answer cannot be written", op->name);
+		whole = whole && result;
+	}
 	if (result == SKIPPED)
 		return result;
 	if (result < 0)
@@ -287,6 +355,14 @@ static long call_run(const struct op *op)
 	else
 		check_success(call, self->arg, &m, whole);
 	return result;
+}
+
+/* Now and then one of the other kind. */
+static int some_fd(unsigned int cmd)
+{
+	bool net = round_.flavour.net && call_is_net(cmd) != one_in(&self->rng, 16);
+
+	return net ? net_fd(net_pick(true)) : any_node();
 }
 
 /* Noise: any number, any bytes. */
@@ -311,18 +387,19 @@ static long noise_run(const struct op *op)
 	 * not hit us. */
 	if (cmd == UDRV_IOC_DEVICE_BUS_MASTER || !filter(cmd, self->arg, false))
 		return SKIPPED;
-	return ioctl(any_node(), cmd, self->arg) < 0 ? -errno : 0;
+	return ioctl(some_fd(cmd), cmd, self->arg) < 0 ? -errno : 0;
 }
 
 /* A struct in memory that another thread changes while the kernel reads it: its size, flags and
  * first field. */
-static uint32_t contested[16];
+static uint32_t contested[sizeof(struct udrv_ioc_net_state) / 4];
 
 static long contest_run(const struct op *op)
 {
 	static const unsigned int cmds[] = { UDRV_IOC_DEVICE_INFO, UDRV_IOC_REGION_INFO,
 					     UDRV_IOC_IRQ_INFO,	   UDRV_IOC_IRQ_MASK,
-					     UDRV_IOC_IRQ_UNMASK,  UDRV_IOC_DMA_MASK };
+					     UDRV_IOC_IRQ_UNMASK,  UDRV_IOC_DMA_MASK,
+					     UDRV_IOC_NET_STATE,   UDRV_IOC_NET_KICK };
 	static const uint32_t values[] = { 0, 1, 8, 16, 24, 32, 40, 56, 72, 4096, 4097, ~0U };
 	struct rng *rng = &self->rng;
 	unsigned int cmd = cmds[below(rng, COUNT_OF(cmds))];
@@ -333,12 +410,17 @@ static long contest_run(const struct op *op)
 		words[below(rng, 3)] = values[below(rng, COUNT_OF(values))];
 	words[0] = call_of(cmd)->size;
 	words[1] = 0;
-	return ioctl(any_node(), cmd, contested) < 0 ? -errno : 0;
+	return ioctl(some_fd(cmd), cmd, contested) < 0 ? -errno : 0;
 }
 
 #define CALL(name_, weight_, cmd_)                                             \
 	{                                                                      \
 		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_ \
+	}
+
+#define NET_CALL(name_, weight_, cmd_)                                                      \
+	{                                                                                   \
+		.name = name_, .weight = weight_, .run = call_run, .cmd = cmd_, .net = true \
 	}
 
 const struct op call_ops[] = {
@@ -360,7 +442,18 @@ const struct op call_ops[] = {
 	CALL("DMA_MAP", 16, UDRV_IOC_DMA_MAP),
 	CALL("DMA_UNMAP", 12, UDRV_IOC_DMA_UNMAP),
 	CALL("DMA_SYNC", 10, UDRV_IOC_DMA_SYNC),
-	{ .name = "noise", .weight = 10, .run = noise_run },
+	NET_CALL("NET_ATTACH", 6, UDRV_IOC_NET_ATTACH),
+	{ .name = "NET_TURN",
+	  .weight = 24,
+	  .run = call_run,
+	  .cmd = UDRV_IOC_NET_TURN,
+	  .may_wait = true,
+	  .net = true },
+	NET_CALL("NET_STATE", 6, UDRV_IOC_NET_STATE),
+	NET_CALL("NET_LINK", 6, UDRV_IOC_NET_LINK),
+	NET_CALL("NET_VECTOR", 10, UDRV_IOC_NET_VECTOR),
+	NET_CALL("NET_KICK", 6, UDRV_IOC_NET_KICK),
+	{ .name = "noise", .weight = 10, .run = noise_run, .may_wait = true },
 	{ .name = "contested", .weight = 6, .run = contest_run },
 };
 const size_t call_op_count = COUNT_OF(call_ops);

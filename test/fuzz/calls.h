@@ -36,9 +36,16 @@ enum kind {
 	SYNC_TO,
 	SYNC_OFFSET,
 	SYNC_LENGTH,
+	NET_OPTION,
+	NET_NAME,
+	NET_QUEUE,
+	NET_READY,
+	NET_TIMEOUT,
+	NET_LINK,
+	NET_SPEED,
 };
 
-#define FIELDS_MAX 10
+#define FIELDS_MAX 12
 
 struct field {
 	uint8_t at, width, kind;
@@ -57,6 +64,8 @@ struct making {
 	uint64_t user_length;
 	uint32_t handle;
 	unsigned int vector;
+	unsigned int net; /* a network call's descriptor (net.c) */
+	struct udrv_ioc_net_attach options;
 	bool fresh;	    /* memory_for_dma() says so */
 	bool results_whole; /* what the call writes elsewhere goes to memory that is there */
 };
@@ -64,6 +73,11 @@ struct making {
 /* Fill @arg (ARG_ROOM bytes); return what is to be known of it. */
 struct making args_make(const struct call *call, uint8_t *arg);
 uint64_t odd_number(struct rng *rng);
+
+static inline bool call_is_net(unsigned int cmd)
+{
+	return cmd >= UDRV_IOC_NET_ATTACH && cmd <= UDRV_IOC_NET_KICK;
+}
 
 /* Handles that were given out: buffers, mappings. */
 void handle_add(bool mapping, uint32_t handle, uint64_t length, uint64_t offset);

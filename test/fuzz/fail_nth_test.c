@@ -2,16 +2,13 @@
 /*
  * fail_nth_test.c - every allocation and every copy in every call fails once
  *
- * The kernel's fault injection makes the n-th attempt in the next system call fail
- * (/proc/thread-self/fail-nth): with n from 1 on until the call gets through without a fault, each
- * way out of each call is gone once. A call that fails must say so and leave nothing behind; the
- * same call must work afterwards. Leaks are seen by the checks after each test, and by kmemleak
- * when the module is gone.
+ * A call that fails must say so and leave nothing behind; the same call must work afterwards. Leaks
+ * are seen by the checks after each test, and by kmemleak when the module is gone. fail_nth.c does
+ * it; the network half is in fail_nth_net_test.c.
  *
- * A fault may also be one that the kernel does without (the call then succeeds): that is no
- * failure. The hard part is the kernel's own code: where all allocations fail (inject.c has the two
- * ways), parts of it do not come through unharmed. /proc/irq is one such place (the matrix allows
- * its warning), probing a PCI device another.
+ * The hard part is the kernel's own code: where all allocations fail (inject.c has the two ways),
+ * parts of it do not come through unharmed. /proc/irq is one such place (the matrix allows its
+ * warning), probing a PCI device another.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -26,63 +23,9 @@
 #include "../vm/node.h"
 #include "../vm/os.h"
 #include "../vm/tap.h"
-#include "inject.h"
-
-#define MOST 1500 /* attempts in one call */
+#include "fail_nth.h"
 
 static struct node node;
-static int fail_nth = -1;
-static bool all_fail; /* not only caches that are named */
-
-/* ---- injection ---- */
-
-static void begin(void)
-{
-	if (!inject_init(&all_fail))
-		tap_skip("no fault injection");
-	fail_nth = inject_open();
-}
-
-/*
- * Repeats @call with the n-th attempt failing, until none fails any more. @call returns -1 and sets
- * errno, or 0; @undo takes back what a call that worked has done; @errors: what it may fail with, 0
- * at the end.
- */
-static unsigned int each_fault(const char *name, long (*call)(void), void (*undo)(void),
-			       const int *errors)
-{
-	unsigned int n, refused = 0;
-	bool injected = true, listed;
-	long result;
-	int error;
-
-	tap_step("%s", name);
-	for (n = 1; injected && n <= MOST; n++) {
-		inject_at(fail_nth, n);
-		errno = 0;
-		result = call();
-		error = errno;
-		injected = inject_done(fail_nth);
-		if (result == -1) {
-			refused++;
-			listed = false;
-			for (const int *e = errors; *e; e++)
-				listed |= *e == error;
-			if (!CHECK(injected) || !CHECK(listed))
-				tap_note("%s with fault %u: %s", name, n, strerrorname_np(error));
-		} else if (undo) {
-			undo();
-		}
-	}
-	CHECK(!injected);
-	CHECK_OK(call());
-	if (undo)
-		undo();
-	tap_note("%s: %u places to fail, %u refused", name, n - 2, refused);
-	return refused;
-}
-
-static const int no_memory[] = { ENOMEM, EFAULT, 0 };
 static const int no_memory_or_vectors[] = { ENOMEM, EFAULT, ENOSPC, EBUSY, 0 };
 
 /* ---- open and its end ---- */
@@ -103,8 +46,8 @@ static void opening(void)
 {
 	node_get(&node, "edu");
 	node_bind(&node);
-	begin();
-	CHECK_GT(each_fault("open", call_open, undo_open, no_memory), 0);
+	fail_begin();
+	CHECK_GT(fail_each("open", call_open, undo_open, fail_no_memory), 0);
 }
 
 /* The end must get along without memory: nobody is there to be told. */
@@ -128,8 +71,8 @@ static void undo_close(void)
 static void closing(void)
 {
 	node_open(&node, "edu");
-	begin();
-	CHECK_EQ(each_fault("close", call_close, undo_close, no_memory), 0);
+	fail_begin();
+	CHECK_EQ(fail_each("close", call_close, undo_close, fail_no_memory), 0);
 	node_close(&node);
 }
 
@@ -162,12 +105,12 @@ static long call_poll(void)
 static void interrupts(const char *kind, unsigned int irq, unsigned int count)
 {
 	node_open(&node, kind);
-	begin();
+	fail_begin();
 	CHECK_OK(node_bus_master(&node, true));
 	irq_kind = irq;
 	irq_count = count;
-	CHECK_GT(each_fault("IRQ_SETUP", call_irq_setup, undo_irq_setup, no_memory_or_vectors), 0);
-	CHECK_GT(each_fault("poll sets up", call_poll, undo_irq_setup, no_memory_or_vectors), 0);
+	CHECK_GT(fail_each("IRQ_SETUP", call_irq_setup, undo_irq_setup, no_memory_or_vectors), 0);
+	CHECK_GT(fail_each("poll sets up", call_poll, undo_irq_setup, no_memory_or_vectors), 0);
 	node_close(&node);
 }
 
@@ -221,13 +164,13 @@ static void undo_attach(void)
 static void reading(void)
 {
 	node_open_mapped(&node, "edu");
-	begin();
+	fail_begin();
 	CHECK_EQ(node_irq_setup(&node, UDRV_IRQ_INTX, 1), 1);
 	raise_one();
-	each_fault("read", call_read, undo_read, no_memory);
+	fail_each("read", call_read, undo_read, fail_no_memory);
 	edu_ack(&node);
 	REQUIRE_OK(event = eventfd(0, EFD_CLOEXEC));
-	each_fault("IRQ_ATTACH", call_attach, undo_attach, no_memory);
+	fail_each("IRQ_ATTACH", call_attach, undo_attach, fail_no_memory);
 	close(event);
 	node_close(&node);
 }
@@ -261,14 +204,14 @@ static long call_prog_run(void)
 static void programs(void)
 {
 	node_open(&node, "edu");
-	begin();
+	fail_begin();
 	for (unsigned int i = 0; i < UDRV_PROG_MAX_OPS; i++)
 		ops[i] = (struct udrv_prog_op){ .op = UDRV_PROG_READ,
 						.width = 4,
 						.offset = i * PAGE };
 	for (op_count = 1; op_count <= UDRV_PROG_MAX_OPS; op_count *= 16) {
-		CHECK_GT(each_fault("PROG_RUN", call_prog_run, NULL, no_memory), 0);
-		CHECK_GT(each_fault("PROG_SET", call_prog_set, NULL, no_memory), 0);
+		CHECK_GT(fail_each("PROG_RUN", call_prog_run, NULL, fail_no_memory), 0);
+		CHECK_GT(fail_each("PROG_SET", call_prog_set, NULL, fail_no_memory), 0);
 	}
 	node_close(&node);
 }
@@ -322,10 +265,10 @@ static void buffers(void)
 	static const uint64_t sizes[] = { 1, 5 * PAGE, 1 << 20 };
 
 	node_open(&node, "edu");
-	begin();
+	fail_begin();
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		bytes = sizes[i];
-		CHECK_GT(each_fault("DMA_ALLOC", call_alloc, undo_alloc, no_memory), 0);
+		CHECK_GT(fail_each("DMA_ALLOC", call_alloc, undo_alloc, fail_no_memory), 0);
 	}
 	check_nothing_held();
 	node_close(&node);
@@ -337,12 +280,12 @@ static void mappings(void)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	REQUIRE(memory != MAP_FAILED);
 	node_open(&node, "edu");
-	begin();
+	fail_begin();
 	for (direction = UDRV_DMA_TO_DEVICE; direction <= UDRV_DMA_BIDIRECTIONAL; direction++) {
 		bytes = 64;
-		CHECK_GT(each_fault("DMA_MAP of a page", call_map, undo_map, no_memory), 0);
+		CHECK_GT(fail_each("DMA_MAP of a page", call_map, undo_map, fail_no_memory), 0);
 		bytes = MAP_PAGES * PAGE;
-		CHECK_GT(each_fault("DMA_MAP of many", call_map, undo_map, no_memory), 0);
+		CHECK_GT(fail_each("DMA_MAP of many", call_map, undo_map, fail_no_memory), 0);
 	}
 	check_nothing_held();
 	node_close(&node);
@@ -375,20 +318,20 @@ static long call_pread(void)
 static void views(void)
 {
 	node_open(&node, "edu");
-	begin();
+	fail_begin();
 	for (int populated = 0; populated < 2; populated++) {
 		view_flags = MAP_SHARED | (populated ? MAP_POPULATE : 0);
 		view_bytes = 16 * PAGE;
 		view_offset = node_region(&node, 0).offset;
-		CHECK_GT(each_fault("mmap of a BAR", call_mmap, undo_mmap, no_memory), 0);
+		CHECK_GT(fail_each("mmap of a BAR", call_mmap, undo_mmap, fail_no_memory), 0);
 		view_offset = node_region(&node, 0).offset_wc;
-		CHECK_GT(each_fault("mmap, write-combining", call_mmap, undo_mmap, no_memory), 0);
+		CHECK_GT(fail_each("mmap, write-combining", call_mmap, undo_mmap, fail_no_memory), 0);
 		CHECK_OK(node_dma_alloc(&node, view_bytes, &buffer));
 		view_offset = buffer.offset;
-		CHECK_GT(each_fault("mmap of a buffer", call_mmap, undo_mmap, no_memory), 0);
+		CHECK_GT(fail_each("mmap of a buffer", call_mmap, undo_mmap, fail_no_memory), 0);
 		CHECK_OK(node_dma_free(&node, buffer.handle));
 		view_offset = node_region(&node, 0).offset + (64 + populated) * PAGE;
-		CHECK_GT(each_fault("pread of a register", call_pread, NULL, no_memory), 0);
+		CHECK_GT(fail_each("pread of a register", call_pread, NULL, fail_no_memory), 0);
 	}
 	node_close(&node);
 	CHECK(OS_WAIT_FOR(os_status_kib("VmLck") == 0, 30000));
@@ -417,12 +360,12 @@ static void binding(void)
 	node_get(&node, "edu");
 	node_bind(&node);
 	probing = node.address;
-	begin();
-	if (all_fail)
+	fail_begin();
+	if (fail_all)
 		tap_skip("ACPI in 6.1 uses what it has freed when pci_enable_device() gets no "
 			 "memory");
 	REQUIRE_OK(os_write("/sys/bus/pci/drivers/udrv/unbind", probing));
-	each_fault("probe", call_bind, undo_bind, errors);
+	fail_each("probe", call_bind, undo_bind, errors);
 	node_bind(&node);
 }
 

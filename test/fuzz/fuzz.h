@@ -28,6 +28,8 @@
 #include "../vm/os.h"
 #include "../vm/tap.h"
 
+#include <udrv/net.h>
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- random numbers: the same from the same seed ---- */
@@ -62,6 +64,7 @@ struct shared {
 	_Atomic uint32_t complaints;
 	_Atomic uint64_t accesses, faults;
 	_Atomic bool stop;
+	_Atomic uint64_t taken_over;
 	bool inject; /* the kernel has fault injection */
 	_Atomic uint64_t injected;
 	bool dma_debug;		     /* memory that a device writes may be mapped once only */
@@ -106,6 +109,7 @@ extern __thread struct thread *self;
 struct flavour {
 	unsigned int threads;
 	bool acknowledge; /* INTx with an acknowledge program; then no MSI */
+	bool net;	  /* with network interfaces */
 	enum { ALONE, REVOKE, UNBIND, REMOVE, HOTPLUG } disturb;
 	enum { END_CLEAN, END_EXIT, END_EXIT_BUSY, END_KILL } end;
 };
@@ -130,6 +134,7 @@ struct op {
 	long (*run)(const struct op *op); /* 0 or more, or -errno; SKIPPED: nothing was called */
 	unsigned int cmd;		  /* ioctls */
 	bool may_wait;
+	bool net; /* only where the round is one with network interfaces */
 };
 #define SKIPPED (-100000)
 
@@ -138,9 +143,10 @@ bool fault_begin(void);
 void fault_end(bool begun);
 
 /* calls.c: ioctls; files.c: what a descriptor can do else; memory.c: mappings; disturb.c: taking
- * the device away */
-extern const struct op call_ops[], file_ops[], memory_ops[], disturb_ops[];
-extern const size_t call_op_count, file_op_count, memory_op_count, disturb_op_count;
+ * the device away; net.c: a network interface's driver; stack.c: the system's side of it */
+extern const struct op call_ops[], file_ops[], memory_ops[], net_ops[], stack_ops[], disturb_ops[];
+extern const size_t call_op_count, file_op_count, memory_op_count, net_op_count, stack_op_count,
+	disturb_op_count;
 
 /* The whole table, in that order. */
 const struct op *op_at(unsigned int index);
@@ -156,6 +162,8 @@ void *user_pointer(size_t bytes,
 void memory_init(void);
 void *memory_regs(unsigned int tenure); /* a page's address for device.c */
 void memory_drop(void);			/* all mappings of the node */
+uint8_t *memory_net(unsigned int net);	/* where a network descriptor's rings are mapped */
+void memory_net_drop(unsigned int net);
 void thread_init(struct thread *thread);
 /* What was allocated and mapped, for sane arguments. */
 uint64_t memory_buffer_offset(struct rng *rng, uint64_t *length);
@@ -166,9 +174,36 @@ void *bad_pointer(struct rng *rng, size_t bytes);
 void *read_only_pointer(struct rng *rng);
 /* An access that may fault: false if it did. */
 bool guarded_copy(void *where, const void *from, size_t bytes);
+bool guarded_access(volatile void *address, unsigned int width, uint64_t *value, bool write);
 
 /* args.c */
 void calls_forget(void); /* handles of a descriptor that is dead */
+
+/* ---- net.c: /dev/udrv/net, and the rings ---- */
+
+#define NETS 4
+#define NET_BYTES (4UL << 20) /* of a mapping at most */
+#define NET_NAMES 4	      /* that interfaces mostly have: fz0 and following */
+
+void net_begin(void);
+void net_end(void);
+/* A descriptor's place: mostly one that is attached, or that is not. */
+unsigned int net_pick(bool attached);
+int net_fd(unsigned int net);
+struct udrv_ioc_net_attach net_options(struct rng *rng);
+uint32_t net_queue(struct rng *rng, unsigned int net); /* one that it has */
+/* It is: as the kernel says. Maps it, mostly. */
+void net_attached(unsigned int net, const struct udrv_ioc_net_attach *info);
+/* After a round, in the supervisor: those that had to go are gone, the others are deleted. */
+bool net_back(void);
+
+/* stack.c */
+void stack_begin(void);
+void stack_name(struct rng *rng, char *name); /* of an interface that may be there */
+int stack_set_up(const char *name, short flags);
+bool stack_has_device(const char *name); /* as ethtool says */
+/* A frame that the system might look into; its length, 2000 at most. */
+unsigned int stack_frame(struct rng *rng, uint8_t *frame);
 
 /* ---- device.c: what a device may be told ---- */
 
@@ -214,6 +249,7 @@ void cover_start(struct thread *thread); /* in the thread itself */
 void cover_collect(struct thread *thread);
 unsigned int cover_count(void); /* places reached so far */
 void cover_report(void);
+unsigned int cover_of(const char *name); /* places in a function */
 
 /* round.c */
 void round_run(const struct node *node, const struct device *device, const uint64_t *seeds,

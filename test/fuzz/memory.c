@@ -7,7 +7,7 @@
  *unmapped, moved or mapped over is never the fuzzer's own. Nothing else maps memory while a round
  *runs.
  *
- *	regs | device | buffers | memory | scratch, a page that is not there, one that is read-only
+ *	regs | device | buffers | rings | memory | scratch, a page that is not there, one that is read-only
  *
  * Device memory is written to only where device.c allows for every page of it. An access may meet
  *nothing (SIGSEGV: the thread goes on), but never SIGBUS: a device that went away shows all-ones.
@@ -26,10 +26,11 @@
 #define AREAS 16U
 #define DEVICE_BYTES (AREAS * AREA_PAGES * PAGE)
 #define SLOT_BYTES (2 * MIB)
+_Static_assert(DEVICE_BYTES <= NET_BYTES, "rings are an area, too");
 #define SLOTS 8U
 #define RESERVED (64 * MIB)
 
-static uint8_t *regs, *device, *buffers, *memory, *scratch, *scratch_end, *read_only,
+static uint8_t *regs, *device, *buffers, *nets, *memory, *scratch, *scratch_end, *read_only,
 	*read_only_alias;
 static int memfd;
 
@@ -50,6 +51,8 @@ void memory_init(void)
 	start += DEVICE_BYTES + OUT_BYTES;
 	buffers = start;
 	start += DEVICE_BYTES + OUT_BYTES;
+	nets = start;
+	start += NETS * NET_BYTES + OUT_BYTES;
 	memory = (uint8_t *)(((uintptr_t)start + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1));
 	start = memory + SLOTS * SLOT_BYTES + OUT_BYTES;
 	REQUIRE(fixed(memory, SLOTS * SLOT_BYTES, PROT_READ | PROT_WRITE,
@@ -93,10 +96,21 @@ void memory_drop(void)
 	fixed(buffers, DEVICE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
+uint8_t *memory_net(unsigned int net)
+{
+	return nets + net * NET_BYTES;
+}
+
+void memory_net_drop(unsigned int net)
+{
+	fixed(memory_net(net), NET_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+	      -1, 0);
+}
+
 /* ---- accesses that may fault ---- */
 
 /* Volatile accesses of one width; false if there was nothing. */
-static bool guarded_access(volatile void *address, unsigned int width, uint64_t *value, bool write)
+bool guarded_access(volatile void *address, unsigned int width, uint64_t *value, bool write)
 {
 	volatile uint64_t got = *value;
 
@@ -185,8 +199,9 @@ void *bad_pointer(struct rng *rng, size_t bytes)
 	case 4: /* good, but not aligned */
 		return scratch + 1 + below(rng, 7);
 	case 5:
-	case 6:
 		return at(rng, buffers, DEVICE_BYTES);
+	case 6: /* the beginnings of rings: whatever is written there */
+		return memory_net(below(rng, NETS)) + below(rng, 8 * PAGE);
 	case 7: /* registers; where the kernel may write whatever it has to tell */
 		if (!round_.device->dma && round_.regions[0].region_flags & UDRV_REGION_MMAP) {
 			uint64_t value = 0;
@@ -253,8 +268,11 @@ static int some_prot(struct rng *rng)
 	return prots[below(rng, one_in(rng, 8) ? COUNT_OF(prots) : 3)];
 }
 
+/* Of DEVICE_BYTES. */
 static uint8_t *some_area(struct rng *rng)
 {
+	if (round_.flavour.net && one_in(rng, 6))
+		return memory_net(below(rng, NETS));
 	return one_in(rng, 2) ? device : buffers;
 }
 
@@ -448,7 +466,8 @@ static long touch_run(const struct op *op)
 	self->signal = 0;
 	there = guarded_access(page + offset, width, &value, write);
 	atomic_fetch_add(there ? &shared->accesses : &shared->faults, 1);
-	if (!there && self->signal == SIGBUS)
+	/* Rings that MADV_DONTNEED threw out of a mapping do not come back. */
+	if (!there && self->signal == SIGBUS && (area == device || area == buffers))
 		COMPLAIN("SIGBUS from a mapping of the node");
 	return there ? 0 : -EFAULT;
 }

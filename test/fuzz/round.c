@@ -67,30 +67,48 @@ struct flavour flavour_of(const struct device *device, uint64_t seed)
 	if (f.disturb == REMOVE && !device->removable)
 		f.disturb = UNBIND;
 	f.acknowledge = device->dma && one_in(&rng, 4);
+	f.net = one_in(&rng, 2);
 	return f;
 }
 
 /* ---- the table of operations ---- */
 
+static const struct {
+	const struct op *ops;
+	const size_t *count;
+} tables[] = {
+	{ call_ops, &call_op_count }, { file_ops, &file_op_count },	{ memory_ops, &memory_op_count },
+	{ net_ops, &net_op_count },   { stack_ops, &stack_op_count }, { disturb_ops, &disturb_op_count },
+};
+
 unsigned int op_total(void)
 {
-	return call_op_count + file_op_count + memory_op_count + disturb_op_count;
+	unsigned int total = 0;
+
+	for (size_t i = 0; i < COUNT_OF(tables); i++)
+		total += *tables[i].count;
+	return total;
 }
 
 const struct op *op_at(unsigned int index)
 {
-	if (index < call_op_count)
-		return &call_ops[index];
-	index -= call_op_count;
-	if (index < file_op_count)
-		return &file_ops[index];
-	index -= file_op_count;
-	return index < memory_op_count ? &memory_ops[index] : &disturb_ops[index - memory_op_count];
+	size_t i;
+
+	for (i = 0; index >= *tables[i].count; i++)
+		index -= *tables[i].count;
+	return &tables[i].ops[index];
 }
 
 static unsigned int first_disturb(void)
 {
 	return op_total() - disturb_op_count;
+}
+
+static unsigned int weight(unsigned int index)
+{
+	const struct op *op = op_at(index);
+
+	return op->net && !round_.flavour.net ? 0 : op->weight;
 }
 
 static unsigned int pick_op(void)
@@ -100,12 +118,12 @@ static unsigned int pick_op(void)
 
 	if (!sum) {
 		for (i = 0, at = 0; i < first_disturb(); i++)
-			at += op_at(i)->weight;
+			at += weight(i);
 		sum = at;
 	}
 	at = below(&self->rng, sum);
-	for (i = 0; at >= op_at(i)->weight; i++)
-		at -= op_at(i)->weight;
+	for (i = 0; at >= weight(i); i++)
+		at -= weight(i);
 	return i;
 }
 
@@ -285,6 +303,9 @@ static void begin(const struct node *node, const struct device *device)
 		round_.vectors = 1;
 	device_opened(round_.node.fd);
 	atomic_store(&round_.nodes[0], round_.node.fd);
+	net_begin();
+	if (round_.flavour.net)
+		stack_begin();
 }
 
 void round_run(const struct node *node, const struct device *device, const uint64_t *seeds,
@@ -324,9 +345,11 @@ void round_run(const struct node *node, const struct device *device, const uint6
 	atomic_store(&others_done, true);
 	if (round_.flavour.disturb != ALONE)
 		REQUIRE_EQ(pthread_join(ids[THREADS_MAX - 1], NULL), 0);
-	if (round_.flavour.end == END_CLEAN)
+	if (round_.flavour.end == END_CLEAN) {
+		net_end();
 		for (unsigned int i = 0; i < NODES_MAX; i++)
 			if (atomic_load(&round_.nodes[i]) >= 0)
 				close(atomic_load(&round_.nodes[i]));
+	}
 	_exit(0);
 }

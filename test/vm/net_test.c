@@ -693,7 +693,7 @@ static void deleted_at_work(void)
 	netif_up(&waited, edu.fd);
 	os_thread_start(&thread, turn_forever, &result);
 	os_wait_blocked(thread.tid, SYS_ioctl);
-	CHECK_EQ(system("ip link del " NETIF_NAME), 0);
+	CHECK_OK(netif_delete(netif_index(NETIF_NAME)));
 	os_thread_join(&thread);
 	CHECK_EQ(result, -ENODEV);
 	CHECK(!netif_exists(NETIF_NAME));

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -216,7 +217,49 @@ int netif_set_mtu(const char *name, int mtu)
 
 bool netif_exists(const char *name)
 {
-	return if_nametoindex(name);
+	return netif_index(name);
+}
+
+/* From a list of all: for a name that is not there, if_nametoindex() makes the kernel run modprobe. */
+unsigned int netif_index(const char *name)
+{
+	struct if_nameindex *list = if_nameindex();
+	unsigned int index = 0;
+
+	REQUIRE(list);
+	for (struct if_nameindex *i = list; i->if_index; i++)
+		if (!strcmp(i->if_name, name))
+			index = i->if_index;
+	if_freenameindex(list);
+	return index;
+}
+
+int netif_delete(unsigned int ifindex)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+	} ask = {
+		.head = { .nlmsg_len = sizeof(ask),
+			  .nlmsg_type = RTM_DELLINK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.info = { .ifi_index = (int)ifindex },
+	};
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		char more[256];
+	} answer = { 0 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), error;
+
+	if (fd < 0)
+		return -1;
+	error = send(fd, &ask, sizeof(ask), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0 ?
+			errno :
+			-answer.error.error;
+	close(fd);
+	errno = error;
+	return error ? -1 : 0;
 }
 
 uint64_t netif_counter(const char *name, const char *counter)

@@ -55,6 +55,9 @@ void netif_arrived(struct netif *n, uint32_t slot, uint32_t length, uint16_t fla
 void netif_set_up(const char *name, bool up);
 int netif_set_mtu(const char *name, int mtu);
 bool netif_exists(const char *name);
+unsigned int netif_index(const char *name); /* 0: there is none */
+/* As "ip link del" does; 0, or -1 and errno. */
+int netif_delete(unsigned int ifindex);
 /* A counter of "ethtool -S": the interface's, or queue 0's. */
 uint64_t netif_counter(const char *name, const char *counter);
 
