@@ -218,7 +218,7 @@ overrun() {
 tx_stalls() { ethtool -S nic0 | sed -n 's/^ *tx_stalls: //p'; }
 tx_stalled() { at_least "$(tx_stalls)" "$1"; }
 
-# stalled BAR REGISTER VALUE: the card is stopped behind its driver's back, with packets to send. The driver is told, and
+# stalled BAR REGISTER=VALUE...: these stop the card behind its driver's back, with packets to send. The driver is told, and
 # starts it again. Linux lets nobody at a driver's registers, unless it was booted with iomem=relaxed.
 stalled() {
 	local before
@@ -226,12 +226,14 @@ stalled() {
 	grep -qw iomem=relaxed /proc/cmdline || { note "not without iomem=relaxed"; return 0; }
 	before=$(tx_stalls)
 	python3 -c 'import mmap, os, sys
-device, bar, register, value = sys.argv[1], *(int(word, 0) for word in sys.argv[2:])
+device, bar = sys.argv[1], int(sys.argv[2])
 with open(f"/sys/bus/pci/devices/0000:{device}/resource") as f:
-    at = int(f.readlines()[bar].split()[0], 16) + register
-with mmap.mmap(os.open("/dev/mem", os.O_RDWR), 4096, offset=at & ~4095) as page:
+    base = int(f.readlines()[bar].split()[0], 16)
+with mmap.mmap(os.open("/dev/mem", os.O_RDWR), 4096, offset=base & ~4095) as page:
     with memoryview(page).cast("I") as words:
-        words[at % 4096 // 4] = value' "$device" "$1" "$2" "$3" || return
+        for write in sys.argv[3:]:
+            register, value = (int(word, 0) for word in write.split("="))
+            words[(base % 4096 + register) // 4] = value' "$device" "$@" || return
 	ping -q -n -c 3 -i 0.1 -W 1 10.0.0.2 && { echo "it goes on all the same"; return 1; }
 	within 60 tx_stalled $((before + 1)) || return
 	within 30 ping -q -n -c 1 -W 1 10.0.0.2
