@@ -34,8 +34,8 @@
 static struct {
 	const char *device, *net;
 	int no_ack, promiscuous, verbose;
-	unsigned int stats_s, hang_s;
-} opt = { .net = "eth%d", .hang_s = 10 };
+	unsigned int stats_s;
+} opt = { .net = "eth%d" };
 
 /* What the card and we look at. */
 struct shared {
@@ -48,7 +48,6 @@ static uint8_t *regs; /* NULL: they cannot be mapped */
 static struct udrv_net *net;
 static struct udrv_net_queue *queue;
 static volatile struct shared *shared;
-static uint32_t shared_iova;
 
 static struct ring {
 	volatile struct pcnet_desc *desc;
@@ -168,12 +167,7 @@ static void open_card(void)
 
 static void attach(void)
 {
-	struct udrv_net_options options = {
-		.name = opt.net,
-		.tx_slots = RING,
-		.rx_slots = RING,
-		.hang_ms = opt.hang_s * 1000,
-	};
+	struct udrv_net_options options = { .name = opt.net, .tx_slots = RING, .rx_slots = RING };
 
 	for (unsigned int i = 0; i < sizeof(options.address); i++)
 		options.address[i] = (uint8_t)(reg_read(PCNET_APROM + i / 4 * 4) >> i % 4 * 8);
@@ -186,22 +180,6 @@ static void attach(void)
 }
 
 /* [Initialization]: the card reads a block of memory; the filters in it come with follow(). */
-static void initialize(void)
-{
-	uint32_t base = shared_iova + (uint32_t)offsetof(struct shared, init);
-
-	reg_write(PCNET_RAP, BCR_SWS);
-	reg_write(PCNET_BDP, BCR20_SWSTYLE_2);
-	csr_write(CSR_MASKS, CSR3_IDONM | CSR3_BABLM | CSR3_DXSUFLO);
-	csr_write(CSR_FEATURES, CSR4_MASKS | CSR4_DPOLL);
-	csr_write(CSR_IADR_LOW, base & 0xffff);
-	csr_write(CSR_IADR_HIGH, base >> 16);
-	must(udrv_bus_master(device, true), "allow DMA"); /* it is quiet since reset() */
-	reg_write(PCNET_RDP, CSR0_INIT);
-	csr_wait(0, CSR0_IDON, "wait for the card to initialize");
-	reg_write(PCNET_RDP, CSR0_STRT | CSR0_IDON);
-}
-
 static void start(void)
 {
 	struct udrv_dma memory;
@@ -209,14 +187,25 @@ static void start(void)
 
 	must(udrv_dma_alloc(device, sizeof(*shared), &memory), "allocate DMA memory");
 	shared = memory.addr;
-	shared_iova = base = (uint32_t)memory.iova;
+	base = (uint32_t)memory.iova;
 	shared->init.mode = htole32(PCNET_INIT_RINGS(RING_LOG2));
 	shared->init.rdra = htole32(base + (uint32_t)offsetof(struct shared, rx));
 	shared->init.tdra = htole32(base + (uint32_t)offsetof(struct shared, tx));
 	rx.desc = shared->rx;
 	tx.desc = shared->tx;
 	memset(tx.slot, 0xff, sizeof(tx.slot)); /* SLOT_NONE */
-	initialize();
+
+	reg_write(PCNET_RAP, BCR_SWS);
+	reg_write(PCNET_BDP, BCR20_SWSTYLE_2);
+	csr_write(CSR_MASKS, CSR3_IDONM | CSR3_BABLM | CSR3_DXSUFLO);
+	csr_write(CSR_FEATURES, CSR4_MASKS | CSR4_DPOLL);
+	base += (uint32_t)offsetof(struct shared, init);
+	csr_write(CSR_IADR_LOW, base & 0xffff);
+	csr_write(CSR_IADR_HIGH, base >> 16);
+	must(udrv_bus_master(device, true), "allow DMA"); /* it is quiet since reset() */
+	reg_write(PCNET_RDP, CSR0_INIT);
+	csr_wait(0, CSR0_IDON, "wait for the card to initialize");
+	reg_write(PCNET_RDP, CSR0_STRT | CSR0_IDON);
 	/* No PHY is asked: a link that is down loses frames, and nobody hears of it. */
 	must(udrv_net_link(net, true, 0, false), "tell the link");
 }
@@ -410,38 +399,6 @@ static unsigned int reclaim(void)
 	return packets;
 }
 
-/* Nothing was sent for seconds, with packets in the ring: begin anew, with empty rings. */
-static void restart(void)
-{
-	int ready;
-
-	say("the card sends nothing: it is started again\n");
-	reg_write(PCNET_RDP, CSR0_STOP);
-	armed = false;
-	must(udrv_irq_setup(device, UDRV_IRQ_NONE, 0), "give INTx back");
-	reset();
-	for (; tx.clean != tx.next; tx.clean++) {
-		if (tx.slot[tx.clean % RING] != SLOT_NONE)
-			udrv_net_tx_done(queue, tx.slot[tx.clean % RING]);
-		tx.slot[tx.clean % RING] = SLOT_NONE;
-	}
-	for (; rx.clean != rx.next; rx.clean++)
-		udrv_net_rx_frame(queue, rx.slot[rx.clean % RING], 0, UDRV_NET_RX_DROP, 0);
-	/* Nobody's: the card looks for no more than there are. */
-	for (unsigned int i = 0; i < RING; i++)
-		rx.desc[i].status = tx.desc[i].status = 0;
-	tx.clean = tx.next = rx.clean = rx.next = 0;
-	rx_dropping = tx_full = false;
-	initialize();
-	follow();
-	/* As in main(): no sleep without buffers. */
-	do
-		ready = udrv_net_turn(queue, 0, 0);
-	while (ready == -EINTR);
-	must(ready, "ask for buffers");
-	refill();
-}
-
 /* ---- the loop ----------------------------------------------------------------------- */
 
 static void interrupted(void)
@@ -482,9 +439,7 @@ static void turn(uint64_t timeout_ns)
 	must(ready, "drive the interface");
 	if (ready & UDRV_NET_READY_IRQ)
 		interrupted();
-	if (ready & UDRV_NET_READY_STALLED)
-		restart();
-	else if (ready & UDRV_NET_READY_STATE)
+	if (ready & UDRV_NET_READY_STATE)
 		follow();
 }
 
@@ -529,7 +484,6 @@ static void run(void)
 static const char usage[] =
 	"usage: pcnet [OPTION...] DEVICE, as in: pcnet --net nic0 00:17.0\n"
 	"  --net NAME       be the network interface NAME; default: eth%d\n"
-	"  --hang SECONDS   lose it if we hang for as long; 0: never; default: 10\n"
 	"  --no-ack         do not acknowledge interrupts in their handler\n"
 	"  --promisc        receive every frame (an interface asks for it by itself)\n"
 	"  --stats SECONDS  print counters as often, and at the end\n"
@@ -540,7 +494,6 @@ static void parse(int argc, char **argv)
 	static const struct option options[] = {
 		{ "net", required_argument, NULL, 'n' },
 		{ "stats", required_argument, NULL, 's' },
-		{ "hang", required_argument, NULL, 'h' },
 		{ "no-ack", no_argument, &opt.no_ack, 1 },
 		{ "promisc", no_argument, &opt.promiscuous, 1 },
 		{ "verbose", no_argument, &opt.verbose, 1 },
@@ -553,8 +506,6 @@ static void parse(int argc, char **argv)
 			opt.net = optarg;
 		else if (key == 's')
 			opt.stats_s = (unsigned int)strtoul(optarg, NULL, 10);
-		else if (key == 'h')
-			opt.hang_s = (unsigned int)strtoul(optarg, NULL, 10);
 	}
 	if (key != -1 || optind != argc - 1) {
 		fputs(usage, stderr);
