@@ -16,6 +16,20 @@
 
 #define HOT_MS 60000
 
+/*
+ * The kernel makes the link in /sys/bus/pci/devices before it puts the device on the bus's list, and
+ * drivers_probe knows the list: ENODEV in between. The directory of its power comes after both.
+ */
+static bool plugged(struct node *node, const char *kind)
+{
+	char power[80];
+
+	if (!node_find(node, kind))
+		return false;
+	snprintf(power, sizeof(power), "%s/power", node->sysfs);
+	return !access(power, F_OK);
+}
+
 void node_pull(const struct node *node)
 {
 	REQUIRE_EQ(system("lab monitor device_del hot0"), 0);
@@ -28,7 +42,7 @@ void node_plug(struct node *node)
 	REQUIRE(OS_WAIT_FOR(!system("lab monitor device_add "
 				    "edu,id=hot0,bus=rp0,addr=00.0,dma_mask=0xffffffff 2>/dev/null"),
 			    HOT_MS));
-	REQUIRE(OS_WAIT_FOR(node_find(node, "hot"), HOT_MS));
+	REQUIRE(OS_WAIT_FOR(plugged(node, "hot"), HOT_MS));
 }
 
 /* Function 0 comes last: it is what the guest is told of. */
@@ -45,7 +59,7 @@ void node_plug_small(void)
 			 "multifunction=on", i, i, i, i);
 		REQUIRE_EQ(system(command), 0);
 	}
-	REQUIRE(OS_WAIT_FOR(node_find(&node, "small0") && node_find(&node, "small1"), HOT_MS));
+	REQUIRE(OS_WAIT_FOR(plugged(&node, "small0") && plugged(&node, "small1"), HOT_MS));
 }
 
 void node_pull_small(void)
