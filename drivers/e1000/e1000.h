@@ -146,6 +146,8 @@ void e1000_quieten(struct e1000 *nic);
 /* Back to a quiet card, and give everything back; after a failed open or start too */
 void e1000_close(struct e1000 *nic);
 void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode);
+/* Let frames in as the MTU says, those beyond 1500 in pieces; only for zero_copy */
+void e1000_set_mtu(struct e1000 *nic, uint32_t mtu);
 /* Take VLAN tags out of frames, and put them in where a descriptor says so; or neither */
 void e1000_set_vlan(struct e1000 *nic, bool on);
 /* Look at the link again: true if it has changed; it is in link_up */

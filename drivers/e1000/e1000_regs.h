@@ -104,10 +104,12 @@
 #define E1000_RCTL_EN (1u << 1)
 #define E1000_RCTL_UPE (1u << 3) /* every unicast address */
 #define E1000_RCTL_MPE (1u << 4) /* every multicast address */
+#define E1000_RCTL_LPE (1u << 5) /* frames longer than 1522 bytes */
 #define E1000_RCTL_RDMTS_EIGHTH (2u << 8)
 #define E1000_RCTL_MO_47_36 (0u << 12) /* these bits of the address select in the MTA */
 #define E1000_RCTL_BAM (1u << 15)      /* broadcast */
 #define E1000_RCTL_BSIZE_2048 (0u << 16)
+#define E1000_RCTL_BSIZE_1024 (1u << 16)
 #define E1000_RCTL_SECRC (1u << 26) /* strip the Ethernet CRC */
 #define E1000_RDBAL(queue) (0x2800 + 0x100 * (queue)) /* the 82540EM has queue 0 only */
 #define E1000_RDBAH(queue) (0x2804 + 0x100 * (queue))

@@ -277,6 +277,26 @@ void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode)
 		  mode->promiscuous ? ", promiscuous" : "");
 }
 
+/*
+ * Long frames [13.4.22] go into several buffers, of 1,024 bytes: ours are longer than that, and
+ * shorter than the next size. The receiver is off while the size changes; what it is in the middle of
+ * ends meanwhile, as in reset().
+ */
+void e1000_set_mtu(struct e1000 *nic, uint32_t mtu)
+{
+	const uint32_t long_frames = E1000_RCTL_LPE | E1000_RCTL_BSIZE_1024;
+	bool on = mtu > 1500;
+
+	if (on == !!(nic->rctl & E1000_RCTL_LPE))
+		return;
+	nic->rctl = on ? nic->rctl | long_frames : nic->rctl & ~long_frames;
+	e1000_write(nic, E1000_RCTL, nic->rctl & ~E1000_RCTL_EN);
+	e1000_read(nic, E1000_STATUS);
+	pause_us(10000);
+	e1000_write(nic, E1000_RCTL, nic->rctl);
+	e1000_say("receive: %s frames", on ? "long" : "no long");
+}
+
 /* ---- VLAN tags [9.2; 82574: 7.5] ---------------------------------------------------- */
 
 /* One bit for both directions. */

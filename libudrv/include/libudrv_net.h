@@ -40,7 +40,7 @@ struct udrv_net;
  * @queue_count: 0: 1
  * @tx_slots: most packets on their way in each queue, 0: 256
  * @rx_slots: buffers in each queue, 0: 256
- * @max_mtu: 0: 1500
+ * @max_mtu: 0: 1500; more than 3400 with UDRV_NET_SCATTER only
  * @grace_ms: how long the carrier is held without a driver, 0: 3000
  * @hang_ms: after how long a driver that makes no turn, with something to do, is ended; 0: never
  */
@@ -187,11 +187,11 @@ static inline void udrv_net_fill_consume(struct udrv_net_queue *queue, uint32_t 
 }
 
 /**
- * udrv_net_rx_frame() - a frame has arrived; told by the next turn
+ * udrv_net_rx_frame() - a frame has arrived, or a part of one; told by the next turn
  * @queue: the queue
  * @slot: the buffer that it is in
  * @length: bytes, without CRC
- * @flags: UDRV_NET_RX_*
+ * @flags: UDRV_NET_RX_*; with UDRV_NET_RX_MORE the next call is for what it goes on in
  * @vlan_tci: with UDRV_NET_RX_VLAN
  */
 static inline void udrv_net_rx_frame(struct udrv_net_queue *queue, uint32_t slot, uint32_t length,

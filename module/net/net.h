@@ -141,6 +141,8 @@ struct udrv_net_watch {
  * @tx_done_consumed: our index
  * @fill_produced: our index
  * @rx_consumed: our index
+ * @rx_frame: the frame that goes on in the next entry, as far as it has come, or NULL
+ * @rx_spoiled: the rest of it is dropped, too
  * @free_put: of @free, where completions put
  * @vector: the interrupt that wakes this queue, or NULL
  * @watch: see there
@@ -168,6 +170,8 @@ struct udrv_net_queue {
 	u32 tx_done_consumed;
 	u32 fill_produced;
 	u32 rx_consumed;
+	struct sk_buff *rx_frame;
+	bool rx_spoiled;
 	u32 free_put;
 	struct udrv_vector *vector;
 	struct udrv_net_watch watch;
@@ -323,6 +327,7 @@ void udrv_net_tx_free(struct udrv_net_queue *q);
 
 /* rx.c */
 void udrv_net_rx_receive(struct udrv_net_queue *q);
+void udrv_net_rx_forget(struct udrv_net_queue *q);
 int udrv_net_rx_map(struct udrv_net_queue *q);
 void udrv_net_rx_unmap(struct udrv_net_queue *q);
 void udrv_net_rx_free(struct udrv_net_queue *q);

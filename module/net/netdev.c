@@ -114,6 +114,7 @@ static void netdev_part(struct udrv_net *net)
 
 		mutex_lock(&q->lock);
 		q->linked = false;
+		udrv_net_rx_forget(q);
 		mutex_unlock(&q->lock);
 		cancel_delayed_work(&q->watch.work); /* if it runs, it finds that, or has called us */
 		netdev_tx_reset_queue(netdev_get_tx_queue(net->dev, i));

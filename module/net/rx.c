@@ -8,6 +8,9 @@
  * time; if it does not, it keeps the page, and the slot gets a new one. In the confined tier, and
  * without a device, a frame is copied out once, and the buffer never leaves us.
  *
+ * A long frame may lie in several buffers: the first is the packet's linear part, and the others are its
+ * fragments. It is put together over as many turns as its driver takes.
+ *
  * Counting references: the page has many of ours from the beginning (@bias), and each frame takes one
  * of those along. So giving a half away costs no atomic operation, and the page's count less @bias is
  * what the stack has.
@@ -219,6 +222,24 @@ static struct sk_buff *rx_give(struct udrv_net_queue *q, struct udrv_net_buffer 
 	return skb;
 }
 
+/* What the frame goes on in, as a fragment. False: the buffer is as it was. */
+static bool rx_give_more(struct udrv_net_queue *q, struct udrv_net_buffer *buffer, u32 length)
+{
+	struct udrv_net_session *s = q->session;
+	u32 offset = buffer->offset + UDRV_NET_HEADROOM;
+	struct page *page = buffer->page;
+	struct sk_buff *skb = q->rx_frame;
+
+	dma_sync_single_range_for_cpu(s->dma, buffer->address, offset, length, DMA_FROM_DEVICE);
+	buffer->bias--; /* the fragment's */
+	if (!rx_turn_page(s, buffer)) {
+		buffer->bias++;
+		return false;
+	}
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, offset, length, s->buffer_bytes);
+	return true;
+}
+
 /* Or a copy of it, read once. */
 static struct sk_buff *rx_copy(struct udrv_net_queue *q, struct udrv_net_buffer *buffer, u32 length)
 {
@@ -234,35 +255,99 @@ static struct sk_buff *rx_copy(struct udrv_net_queue *q, struct udrv_net_buffer 
 	return skb;
 }
 
-/* One entry of the process's, in our copy. NULL: there is no frame, and @errors says why. */
+static bool rx_copy_more(struct udrv_net_queue *q, struct udrv_net_buffer *buffer, u32 length)
+{
+	struct udrv_net_session *s = q->session;
+	struct sk_buff *skb = q->rx_frame;
+	void *copy = napi_alloc_frag(length);
+	struct page *page;
+
+	if (!copy)
+		return false;
+	if (s->dma)
+		dma_sync_single_range_for_cpu(s->dma, buffer->address, buffer->offset, length,
+					      DMA_FROM_DEVICE);
+	memcpy(copy, buffer->va, length);
+	page = virt_to_head_page(copy);
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, copy - page_address(page), length,
+			length);
+	return true;
+}
+
+/* Begin a frame, or go on with it. */
+static bool rx_add(struct udrv_net_queue *q, struct udrv_net_buffer *buffer, u32 length)
+{
+	bool copies = q->session->copies;
+
+	if (q->rx_frame)
+		return copies ? rx_copy_more(q, buffer, length) : rx_give_more(q, buffer, length);
+	q->rx_frame = copies ? rx_copy(q, buffer, length) : rx_give(q, buffer, length);
+	return q->rx_frame;
+}
+
+/* Can @e be what it says, the beginning of a frame, or what it goes on with? */
+static bool rx_makes_sense(const struct udrv_net_queue *q, const struct udrv_net_rx *e)
+{
+	const struct udrv_net_session *s = q->session;
+	u32 room = s->copies ? s->buffer_bytes :
+			       SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM;
+
+	if (e->length > room || (e->flags & UDRV_NET_RX_MORE && !(s->features & UDRV_NET_SCATTER)))
+		return false;
+	if (q->rx_frame)
+		return e->length && skb_shinfo(q->rx_frame)->nr_frags < MAX_SKB_FRAGS;
+	return e->length >= ETH_HLEN;
+}
+
+static void rx_spoil(struct udrv_net_queue *q, u32 *counter)
+{
+	kfree_skb(q->rx_frame);
+	q->rx_frame = NULL;
+	q->rx_spoiled = true;
+	(*counter)++;
+}
+
+/**
+ * udrv_net_rx_forget() - the rest of what has arrived by half does not come any more
+ * @q: the queue, with its lock held
+ */
+void udrv_net_rx_forget(struct udrv_net_queue *q)
+{
+	kfree_skb(q->rx_frame);
+	q->rx_frame = NULL;
+	q->rx_spoiled = false;
+}
+
+/* One entry of the process's, in our copy. NULL: there is no frame, or not all of it, or a bad one. */
 static struct sk_buff *rx_frame(struct udrv_net_queue *q, const struct udrv_net_rx *e, u32 *errors,
 				u32 *dropped)
 {
 	struct udrv_net_session *s = q->session;
 	struct net_device *dev = s->net->dev;
+	bool known = e->slot < s->rx_slots;
 	struct udrv_net_buffer *buffer;
-	struct sk_buff *skb = NULL;
-	u32 room = s->copies ? s->buffer_bytes :
-			       SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM;
+	struct sk_buff *skb;
 
 	buffer = &q->rx_buffers[array_index_nospec(e->slot, s->rx_slots)];
-	if (e->slot >= s->rx_slots) {
-		(*errors)++;
-		return NULL;
+	/* A frame is counted once, whatever is wrong with it. */
+	if (!q->rx_spoiled) {
+		if (known && (e->flags & UDRV_NET_RX_DROP || !netif_running(dev)))
+			rx_spoil(q, dropped);
+		else if (!known || !rx_makes_sense(q, e))
+			rx_spoil(q, errors);
+		else if (!rx_add(q, buffer, e->length))
+			rx_spoil(q, dropped);
 	}
-	if (e->flags & UDRV_NET_RX_DROP || !netif_running(dev)) {
-		(*dropped)++;
-	} else if (e->length < ETH_HLEN || e->length > room) {
-		(*errors)++;
-	} else {
-		skb = s->copies ? rx_copy(q, buffer, e->length) : rx_give(q, buffer, e->length);
-		if (!skb)
-			(*dropped)++;
-	}
-	rx_post(q, e->slot);
-	if (!skb)
+	if (known)
+		rx_post(q, e->slot);
+	if (e->flags & UDRV_NET_RX_MORE && s->features & UDRV_NET_SCATTER)
 		return NULL;
 
+	skb = q->rx_frame;
+	q->rx_frame = NULL;
+	q->rx_spoiled = false;
+	if (!skb)
+		return NULL;
 	skb->protocol = eth_type_trans(skb, dev);
 	skb_record_rx_queue(skb, q->index);
 	if (e->flags & UDRV_NET_RX_CSUM && dev->features & NETIF_F_RXCSUM &&
@@ -300,7 +385,7 @@ static void rx_batch(struct udrv_net_queue *q, u32 count)
 		if (!skb)
 			continue;
 		packets++;
-		bytes += entry.length;
+		bytes += skb->len + ETH_HLEN;
 		if (ours)
 			napi_gro_receive(napi, skb);
 		else
@@ -333,6 +418,7 @@ void udrv_net_rx_receive(struct udrv_net_queue *q)
 
 	if (filled == UDRV_RING_BROKEN) {
 		q->rx_consumed = READ_ONCE(q->rings->rx.produced);
+		udrv_net_rx_forget(q);
 		filled = 0;
 		udrv_ring_release(&q->rings->rx, q->rx_consumed);
 		udrv_net_count(counters, &counters->errors, 1);

@@ -158,6 +158,7 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 {
 	struct udrv_net_session *s;
 	u32 frame = p->max_mtu + ETH_HLEN + VLAN_HLEN + ETH_FCS_LEN, i;
+	bool one_buffer;
 	int ret;
 
 	s = kvzalloc(struct_size(s, queues, p->queue_count), GFP_KERNEL_ACCOUNT);
@@ -172,10 +173,11 @@ static struct udrv_net_session *session_create(struct udrv_client *client,
 	s->tx_entries = roundup_pow_of_two(max_t(u32, 2 * p->tx_slots, 4 * UDRV_NET_PIECES));
 	s->rx_slots = p->rx_slots;
 	s->buffer_bytes = UDRV_NET_BUFFER_BYTES;
-	if (!s->copies && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM)
+	one_buffer = !s->copies && !(p->features & UDRV_NET_SCATTER);
+	if (one_buffer && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM)
 		s->buffer_bytes = PAGE_SIZE;
-	/* MTU_MAX fits a page, but where CONFIG_MAX_SKB_FRAGS is large. */
-	if (!s->copies && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM) {
+	/* MTU_MAX_ONE_BUFFER fits a page, but where CONFIG_MAX_SKB_FRAGS is large. */
+	if (one_buffer && frame > SKB_WITH_OVERHEAD(s->buffer_bytes) - UDRV_NET_HEADROOM) {
 		kvfree(s);
 		return ERR_PTR(-EINVAL);
 	}
@@ -209,7 +211,10 @@ err_free:
 static int attach_check(const struct udrv_ioc_net_attach *p)
 {
 	const u32 features = UDRV_NET_CSUM | UDRV_NET_TSO4 | UDRV_NET_TSO6 | UDRV_NET_RXCSUM |
-			     UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS;
+			     UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS |
+			     UDRV_NET_SCATTER;
+	u32 max_mtu = p->features & UDRV_NET_SCATTER ? UDRV_NET_MTU_MAX :
+						       UDRV_NET_MTU_MAX_ONE_BUFFER;
 
 	if (p->flags || p->reserved0 || p->reserved1 || p->features & ~features)
 		return -EINVAL;
@@ -221,7 +226,7 @@ static int attach_check(const struct udrv_ioc_net_attach *p)
 	    p->tx_slots > UDRV_NET_SLOTS_MAX || !is_power_of_2(p->rx_slots) ||
 	    p->rx_slots < UDRV_NET_SLOTS_MIN || p->rx_slots > UDRV_NET_SLOTS_MAX)
 		return -EINVAL;
-	if (p->max_mtu < ETH_MIN_MTU || p->max_mtu > UDRV_NET_MTU_MAX ||
+	if (p->max_mtu < ETH_MIN_MTU || p->max_mtu > max_mtu ||
 	    p->grace_ms > UDRV_NET_GRACE_MS_MAX || p->hang_ms > UDRV_NET_HANG_MS_MAX)
 		return -EINVAL;
 	return 0;

@@ -180,7 +180,7 @@ static void turn(int device_fd)
 {
 	fail_begin();
 	options = netif_options(device_fd);
-	options.max_mtu = UDRV_NET_MTU_MAX; /* each frame has a page, and wants another one for it */
+	options.max_mtu = UDRV_NET_MTU_MAX_ONE_BUFFER; /* each frame has a page, and wants another one for it */
 	netif_up_with(&n, &options);
 	sent = netif_socket(NETIF_NAME);
 	prepare_turn();

@@ -116,7 +116,7 @@ struct udrv_ioc_net_attach net_options(struct rng *rng)
 	} kinds[NET_NAMES] = {
 		{ 0, 1 },
 		{ UDRV_NET_CSUM | UDRV_NET_TSO4 | UDRV_NET_TSO6 | UDRV_NET_RXCSUM |
-			  UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS,
+			  UDRV_NET_VLAN_TX | UDRV_NET_VLAN_RX | UDRV_NET_PADS | UDRV_NET_SCATTER,
 		  3 },
 		{ UDRV_NET_CSUM | UDRV_NET_RXCSUM, 2 },
 		{ UDRV_NET_CSUM | UDRV_NET_TSO4 | UDRV_NET_VLAN_TX, 1 },
@@ -129,15 +129,17 @@ struct udrv_ioc_net_attach net_options(struct rng *rng)
 		.queue_count = kinds[name].queues,
 		.tx_slots = 64U << (one_in(rng, 4) ? below(rng, 4) : 0),
 		.rx_slots = 64U << (one_in(rng, 4) ? below(rng, 4) : 0),
-		.max_mtu = one_in(rng, 2) ? 1500 : 68 + below(rng, UDRV_NET_MTU_MAX - 67),
 		.grace_ms = one_in(rng, 2) ? 1 : below(rng, 3000),
 		.address = { 2, 0xf2, 0, 0, 0, (uint8_t)name },
 	};
+	uint32_t most;
 
 	if (one_in(rng, 10)) {
-		o.features = below(rng, UDRV_NET_PADS * 2);
+		o.features = below(rng, UDRV_NET_SCATTER * 2);
 		o.queue_count = 1 + below(rng, UDRV_NET_QUEUES_MAX);
 	}
+	most = o.features & UDRV_NET_SCATTER ? UDRV_NET_MTU_MAX : UDRV_NET_MTU_MAX_ONE_BUFFER;
+	o.max_mtu = one_in(rng, 2) ? 1500 : 68 + below(rng, most - 67);
 	snprintf((char *)o.name, sizeof(o.name), one_in(rng, 6) ? "fz%%d" : "fz%u", name);
 	return o;
 }
@@ -284,7 +286,7 @@ static bool serve_rx(struct rng *rng, uint8_t *area, uint8_t *q,
 			return false;
 		rx.slot = slot;
 		rx.length = stack_frame(rng, frame);
-		rx.flags = one_in(rng, 4) ? below(rng, 8) : UDRV_NET_RX_CSUM;
+		rx.flags = one_in(rng, 4) ? below(rng, 16) : UDRV_NET_RX_CSUM;
 		rx.vlan_tci = below(rng, 3);
 		if (rx.length > room)
 			rx.length = room;

@@ -11,7 +11,7 @@
 cd "$(dirname "$0")/../.." || exit
 . test/vm/tap.sh
 . test/vm/net.sh
-trap 'flow_cut; net_cleanup' EXIT
+trap net_cleanup EXIT
 
 model=${1:-82540EM} kind=${2:-intx}
 net_card "$model"
@@ -20,7 +20,6 @@ options=(--irq="$kind" --stats=600 "${@:3}")
 
 # ---- a connection at work
 
-flow=()
 statistic() { cat "/sys/class/net/nic0/statistics/$1"; }
 statistic_more_than() { at_least "$(statistic "$1")" $(($2 + 1)); }
 
@@ -56,22 +55,6 @@ flow_end() {
 	[ "$status" = 0 ] && equal "${here[1]} ${here[3]}" "${there[3]} ${there[1]}"
 }
 
-flow_cut() {
-	[ ${#flow[@]} = 0 ] && return
-	kill -KILL "${flow[@]}"
-	{ wait "${flow[@]}"; } 2>/dev/null
-	flow=()
-}
-
-# Traffic both ways that nobody looks at; flow_cut ends it.
-flood() {
-	ping -f -q -n 10.0.0.2 >/dev/null 2>&1 &
-	flow=($!)
-	ip netns exec peer ping -f -q -n 10.0.0.1 >/dev/null 2>&1 &
-	flow+=($!)
-	within 60 statistic_more_than rx_packets $(($(received) + 100))
-}
-
 # Do it, and the connection goes on.
 through() { "$@" && flow_moves; }
 
@@ -85,16 +68,6 @@ refused() { # PATTERN COMMAND...
 	shift
 	! "$@" >"$NET_DIR/refused" 2>&1 && contains "$NET_DIR/refused" "$pattern"
 }
-driver_over() { ! driver_runs; }
-# The driver ends by itself, and says why.
-driver_gave_up() {
-	local status=0
-
-	within 30 driver_over || return
-	wait "$driver_pid" || status=$?
-	driver_pid=
-	equal "$status" 1 && contains "$NET_DIR/err" '^e1000: the interface nic0: '
-}
 
 peer_setup "$peer"
 check "bind" udrv bind --lazy "$device" || bail "nothing to drive"
@@ -103,6 +76,8 @@ check "an interface comes up" nic_up "${options[@]}" "$device" || bail "no inter
 copies=
 feature_is tcp-segmentation-offload on >/dev/null || copies=1
 [ -z "$copies" ] || note "packets are copied"
+largest=9000 # MTU
+[ -z "$copies" ] || largest=2000
 
 check "ethtool: its queues" contains <(ethtool -l nic0) '^Combined:\s+[12]$'
 check "ethtool: its rings" contains <(ethtool -g nic0) '^RX:\s+256$'
@@ -110,7 +85,7 @@ check "rings cannot be set" refused 'not supported' ethtool -G nic0 rx 512
 check "nor queues" refused 'not supported' ethtool -L nic0 combined 1
 check "nor the speed" refused 'not supported' ethtool -s nic0 speed 100 duplex full autoneg off
 check "nor moderation" refused 'not supported' ethtool -C nic0 rx-usecs 10
-check "an MTU beyond the card's is refused" refused 'mtu greater than device maximum' ip link set nic0 mtu 9000
+check "an MTU beyond the card's is refused" refused 'mtu greater than device maximum' ip link set nic0 mtu $((largest + 1))
 
 # ---- VLAN: tags put in and taken out by the card, and not
 
@@ -200,6 +175,15 @@ done
 for mtu in 576 1500; do
 	check "MTU $mtu under traffic" through ip link set nic0 mtu "$mtu"
 done
+# Longer frames than Ethernet's, which the card puts into several buffers.
+both_mtu() { ip link set nic0 mtu "$1" && peer ip link set wire mtu "$1"; }
+check "MTU $largest under traffic, at both ends" through both_mtu "$largest"
+check "a ping of its length" answered -s $((largest - 28)) -M "do" 10.0.0.2
+check "one in fragments" answered -s 30000 10.0.0.2
+next_driver() {
+	driver_end KILL
+	driver_start --net nic0 "${options[@]}" "$device"
+}
 down_and_up() { ip link set nic0 down && addresses nic0; }
 driver_of_the_down() {
 	ip link set nic0 down || return
@@ -210,6 +194,26 @@ driver_of_the_down() {
 check "down and up under traffic" through down_and_up
 check "once more" through down_and_up
 check "down, its driver is killed, another one comes, and up" through driver_of_the_down
+check "every byte was the right one" flow_end
+
+received_bytes() { # COMMAND...: the mean length of what is received by it
+	local packets bytes
+
+	packets=$(received) bytes=$(statistic rx_bytes)
+	"$@" >/dev/null || return
+	echo $((($(statistic rx_bytes) - bytes) / ($(received) - packets)))
+}
+# Each way a third of what comes is short: acknowledgements.
+check "a file to the peer, in long frames" at_least "$(packet_bytes transfer "$NET_DIR/file" out 4)" $((largest / 3))
+check "a file from the peer, likewise" at_least "$(received_bytes transfer "$NET_DIR/file" in 4)" $((largest / 3))
+if [ -z "$copies" ]; then
+	ethtool -K nic0 tso off >/dev/null
+	check "without segmentation by the card, too" at_least "$(packet_bytes transfer "$NET_DIR/file" out 6)" $((largest / 3))
+	ethtool -K nic0 tso on >/dev/null
+fi
+check "a connection in long frames, full both ways" flow_start 10.0.0.2
+check "its driver is killed, another one comes" through next_driver
+check "MTU 1500 at both ends" through both_mtu 1500
 check "every byte was the right one" flow_end
 
 # ---- in another network namespace

@@ -12,6 +12,7 @@ nic_port=--tap # or --net: what nic0 is
 NET_DIR=$(mktemp -d)
 driver_pid=
 peer_name= # while it is in its namespace
+flow=() # processes that make traffic
 
 # net_card MODEL: sets what the lab has of this card: device peer qdev address driver
 # shellcheck disable=SC2034  # for who sources this
@@ -83,6 +84,17 @@ driver_end() {
 	{ wait "$driver_pid"; } 2>/dev/null || status=$?
 	driver_pid=
 	return "$status"
+}
+
+driver_over() { ! driver_runs; }
+# The driver (--net) ends by itself, and says why.
+driver_gave_up() {
+	local status=0
+
+	within 30 driver_over || return
+	wait "$driver_pid" || status=$?
+	driver_pid=
+	equal "$status" 1 && contains "$NET_DIR/err" '^e1000: the interface nic0: '
 }
 
 # nic_up OPTION... DEVICE: the driver as nic0, with addresses, up to the point where frames go through.
@@ -239,6 +251,22 @@ with mmap.mmap(os.open("/dev/mem", os.O_RDWR), 4096, offset=base & ~4095) as pag
 	within 30 ping -q -n -c 1 -W 1 10.0.0.2
 }
 
+# Traffic both ways that nobody looks at; flow_cut ends it.
+flood() {
+	ping -f -q -n 10.0.0.2 >/dev/null 2>&1 &
+	flow=($!)
+	ip netns exec peer ping -f -q -n 10.0.0.1 >/dev/null 2>&1 &
+	flow+=($!)
+	within 60 more_than /sys/class/net/nic0/statistics/rx_packets $(($(received) + 100))
+}
+
+flow_cut() {
+	[ ${#flow[@]} = 0 ] && return
+	kill -KILL "${flow[@]}"
+	{ wait "${flow[@]}"; } 2>/dev/null
+	flow=()
+}
+
 # transfer FILE: over TCP as it is, compared by its hash. IN: from the peer, OUT: to the peer; 4 or 6
 transfer() {
 	local file=$1 way=$2 version=$3 to address listener status=0 from_ns=() to_ns=()
@@ -270,6 +298,7 @@ burst() { peer ping -q -n -c "$1" -i 0.01 -W 1 "$2" >/dev/null; true; }
 
 # As it was before, for the next one in this boot.
 net_cleanup() {
+	flow_cut
 	[ -z "$driver_pid" ] || driver_end KILL
 	[ ! -e "$NET_DIR/iperf3.pid" ] || kill "$(tr -d '\0' <"$NET_DIR/iperf3.pid")"
 	if [ -n "$peer_name" ]; then

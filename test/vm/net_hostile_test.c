@@ -115,6 +115,13 @@ static void nonsense_in_rx(int device_fd)
 	netif_ready(&n);
 	CHECK_EQ(netif_counter(NETIF_NAME, "rx_errors"), ++errors);
 	CHECK_EQ(netif_counter(NETIF_NAME, "rx_packets"), 0);
+	tap_step("a frame that goes on, where the device has no such");
+	for (int i = 0; i < 3; i++) {
+		netif_arrived(&n, netif_buffer(&n).slot, 100, UDRV_NET_RX_MORE);
+		netif_ready(&n);
+		CHECK_EQ(netif_counter(NETIF_NAME, "rx_errors"), ++errors);
+	}
+	CHECK_EQ(netif_counter(NETIF_NAME, "rx_packets"), 0);
 	tap_step("an index far ahead");
 	n.rings->rx.produced += 65;
 	netif_ready(&n);

@@ -141,6 +141,17 @@ int netif_turn(const struct netif *n, uint32_t ignore, uint64_t timeout_ns,
 	return ioctl(n->fd, UDRV_IOC_NET_TURN, turn);
 }
 
+void *netif_wait(void *arg)
+{
+	struct netif_waiter *waiter = arg;
+	struct udrv_ioc_net_turn turn;
+
+	waiter->result = netif_turn(waiter->n, UDRV_NET_READY_STATE, UDRV_NET_FOREVER, &turn) ?
+				 -errno :
+				 (int)turn.ready;
+	return NULL;
+}
+
 uint32_t netif_ready(const struct netif *n)
 {
 	struct udrv_ioc_net_turn turn;
@@ -234,17 +245,9 @@ unsigned int netif_index(const char *name)
 	return index;
 }
 
-int netif_delete(unsigned int ifindex)
+/* Ask rtnetlink for something, and hear whether it is done. */
+static int rtnetlink(const struct nlmsghdr *ask)
 {
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg info;
-	} ask = {
-		.head = { .nlmsg_len = sizeof(ask),
-			  .nlmsg_type = RTM_DELLINK,
-			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
-		.info = { .ifi_index = (int)ifindex },
-	};
 	struct {
 		struct nlmsghdr head;
 		struct nlmsgerr error;
@@ -254,12 +257,51 @@ int netif_delete(unsigned int ifindex)
 
 	if (fd < 0)
 		return -1;
-	error = send(fd, &ask, sizeof(ask), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0 ?
+	error = send(fd, ask, ask->nlmsg_len, 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0 ?
 			errno :
 			-answer.error.error;
 	close(fd);
 	errno = error;
 	return error ? -1 : 0;
+}
+
+int netif_delete(unsigned int ifindex)
+{
+	const struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+	} ask = {
+		.head = { .nlmsg_len = sizeof(ask),
+			  .nlmsg_type = RTM_DELLINK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.info = { .ifi_index = (int)ifindex },
+	};
+
+	return rtnetlink(&ask.head);
+}
+
+int netif_xdp(unsigned int ifindex, int program_fd, uint32_t flags)
+{
+	const struct {
+		struct nlmsghdr head;
+		struct ifinfomsg info;
+		struct nlattr xdp, fd;
+		int32_t fd_value;
+		struct nlattr flags;
+		uint32_t flags_value;
+	} ask = {
+		.head = { .nlmsg_len = sizeof(ask),
+			  .nlmsg_type = RTM_SETLINK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.info = { .ifi_index = (int)ifindex },
+		.xdp = { .nla_len = 20, .nla_type = IFLA_XDP | NLA_F_NESTED },
+		.fd = { .nla_len = 8, .nla_type = IFLA_XDP_FD },
+		.fd_value = program_fd,
+		.flags = { .nla_len = 8, .nla_type = IFLA_XDP_FLAGS },
+		.flags_value = flags,
+	};
+
+	return rtnetlink(&ask.head);
 }
 
 uint64_t netif_counter(const char *name, const char *counter)

@@ -41,6 +41,12 @@ void netif_close(struct netif *n);
 /* NET_TURN of queue 0: 0 or -1; what it says is in @turn. */
 int netif_turn(const struct netif *n, uint32_t ignore, uint64_t timeout_ns,
 	       struct udrv_ioc_net_turn *turn);
+/* For a thread: a turn that waits for anything but news, and what comes of it: ready bits, or -errno. */
+struct netif_waiter {
+	const struct netif *n;
+	int result;
+};
+void *netif_wait(void *waiter);
 /* A turn that does not wait; its ready bits. */
 uint32_t netif_ready(const struct netif *n);
 
@@ -58,6 +64,8 @@ bool netif_exists(const char *name);
 unsigned int netif_index(const char *name); /* 0: there is none */
 /* As "ip link del" does; 0, or -1 and errno. */
 int netif_delete(unsigned int ifindex);
+/* Attach an XDP program, -1: none; @flags: XDP_FLAGS_*. 0, or -1 and errno. */
+int netif_xdp(unsigned int ifindex, int program_fd, uint32_t flags);
 /* A counter of "ethtool -S": the interface's, or queue 0's. */
 uint64_t netif_counter(const char *name, const char *counter);
 

@@ -87,7 +87,8 @@ struct udrv_net_tx {
 /**
  * struct udrv_net_fill - an empty buffer
  * @address:	where the frame is to go, for the device (without one: offset in the mapping)
- * @length:	room, bytes; enough for a frame of max_mtu with a VLAN tag and its CRC, less than a page
+ * @length:	room, bytes, less than a page: with SCATTER at least 1,536, else enough for a frame of
+ *		max_mtu with a VLAN tag and its CRC
  * @slot:	the buffer's name, for rx
  */
 struct udrv_net_fill {
@@ -100,6 +101,7 @@ struct udrv_net_fill {
 #define UDRV_NET_RX_CSUM (1U << 0) /* the device found the TCP or UDP checksum good */
 #define UDRV_NET_RX_VLAN (1U << 1) /* the device took a tag out: @vlan_tci */
 #define UDRV_NET_RX_DROP (1U << 2) /* there is no frame, or a bad one: take the buffer back; no length */
+#define UDRV_NET_RX_MORE (1U << 3) /* with SCATTER: the frame goes on in the next entry */
 
 /**
  * struct udrv_net_rx - a frame that has arrived
@@ -107,6 +109,10 @@ struct udrv_net_fill {
  * @length:	bytes, without the Ethernet CRC
  * @flags:	UDRV_NET_RX_*
  * @vlan_tci:	with VLAN
+ *
+ * A frame may lie in several buffers, up to 17, its Ethernet header in the first. MORE is in each of its
+ * entries but the last, and CSUM and VLAN in the last; DROP in any of them drops all of the frame. Its
+ * entries may come in several turns.
  */
 struct udrv_net_rx {
 	__u32 slot;
@@ -138,7 +144,8 @@ struct udrv_net_rings {
 #define UDRV_NET_QUEUES_MAX 8U
 #define UDRV_NET_SLOTS_MIN 64U
 #define UDRV_NET_SLOTS_MAX 4096U
-#define UDRV_NET_MTU_MAX 3400U
+#define UDRV_NET_MTU_MAX 9600U /* with SCATTER */
+#define UDRV_NET_MTU_MAX_ONE_BUFFER 3400U
 #define UDRV_NET_GRACE_MS 3000U /* while nobody drives it, the carrier is held as long, by default */
 #define UDRV_NET_GRACE_MS_MAX 60000U
 #define UDRV_NET_HANG_MS_MAX 600000U
@@ -152,6 +159,7 @@ struct udrv_net_rings {
 #define UDRV_NET_VLAN_TX (1U << 4) /* UDRV_NET_TX_VLAN; with VLAN_RX: while VLAN_RX_ON only */
 #define UDRV_NET_VLAN_RX (1U << 5) /* UDRV_NET_RX_VLAN */
 #define UDRV_NET_PADS (1U << 6)	   /* frames shorter than 60 bytes are padded by the device, not before */
+#define UDRV_NET_SCATTER (1U << 7) /* UDRV_NET_RX_MORE: long frames go into several buffers */
 
 /* udrv_ioc_net_attach.state */
 #define UDRV_NET_TAKEN_OVER (1U << 0) /* the interface was there already */
@@ -170,8 +178,8 @@ struct udrv_net_rings {
  * @queue_count: in: 1 to 8
  * @tx_slots:	in: most packets on their way in each queue, a power of two, 64 to 4096
  * @rx_slots:	in: buffers in each queue, a power of two, 64 to 4096
- * @max_mtu:	in: the largest that the device can do, 68 to 3400; where packets are copied, no more than
- *		2000 of it is used
+ * @max_mtu:	in: the largest that the device can do, 68 to 3,400, with SCATTER to 9,600; where packets
+ *		are copied, no more than 2,000 of it is used
  * @grace_ms:	in: how long the carrier is held without a driver, up to 60,000; 0: 3,000
  * @ifindex:	out: the interface's number
  * @state:	out: UDRV_NET_TAKEN_OVER, UDRV_NET_COPIES
