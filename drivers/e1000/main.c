@@ -29,7 +29,7 @@ static struct {
 	const char *net;
 	const char *tap;
 	bool dump, promiscuous, verbose;
-	unsigned int irq, queues, rings, stats_s, offloads, hang_s;
+	unsigned int irq, queues, rings, stats_s, offloads, hang_s, poll_us;
 } opt = { .queues = 1, .rings = 256, .offloads = E1000_OFFLOADS, .hang_s = 10 };
 
 /* ---- what we say -------------------------------------------------------------------- */
@@ -116,12 +116,15 @@ static void print_net(struct e1000 *nic, uint64_t turns)
 
 /* ---- options ------------------------------------------------------------------------ */
 
-enum { KEY_HANG = 256 }; /* without a letter */
+enum { KEY_HANG = 256, KEY_POLL }; /* without a letter */
 
 static const struct argp_option options[] = {
 	{ "net", 'n', "NAME", 0, "be the network interface NAME, without a copy; default: eth%d", 0 },
 	{ "hang", KEY_HANG, "SECONDS", 0,
 	  "with --net: lose the interface if we hang for as long; 0: never; default: 10", 0 },
+	{ "poll", KEY_POLL, "MICROSECONDS", OPTION_ARG_OPTIONAL,
+	  "with --net: keep a processor busy looking for work, for as long before each sleep; without a "
+	  "number never sleep, and take no interrupts", 0 },
 	{ "tap", 't', "NAME", 0, "be the TAP interface NAME", 0 },
 	{ "dump", 'd', NULL, 0, "print what arrives, send nothing", 0 },
 	{ "irq", 'i', "KIND", 0, "intx, msi or msix; default: the best that the card has", 0 },
@@ -173,6 +176,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_HANG:
 		opt.hang_s = number(state, arg, 0, UDRV_NET_HANG_MS_MAX / 1000);
 		break;
+	case KEY_POLL:
+		opt.poll_us = arg ? number(state, arg, 1, 1000000) : NET_POLL_FOREVER;
+		break;
 	case 't':
 		opt.tap = arg;
 		break;
@@ -216,6 +222,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			opt.net = "eth%d";
 		if (opt.queues > 1 && (!opt.net || (opt.irq && opt.irq != UDRV_IRQ_MSIX)))
 			argp_error(state, "more than one queue needs --net and MSI-X");
+		if (opt.poll_us && !opt.net)
+			argp_error(state, "--poll goes with --net only");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -378,6 +386,7 @@ static int drive(struct e1000 *nic, struct loop *loop)
 			.queues = opt.queues,
 			.stats_s = opt.stats_s,
 			.hang_s = opt.hang_s,
+			.poll_us = opt.poll_us,
 			.promiscuous = opt.promiscuous,
 			.print = print_net,
 		};

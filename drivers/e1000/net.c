@@ -22,11 +22,17 @@
 
 #define MTU_MAX 9000u /* the 82540EM can do more, the 82574L not */
 
+/* Looks at the rings between two at the clock; how long never to sleep is, until the kernel is asked for news. */
+#define LOOKS 64
+#define NEWS_NS UINT64_C(1000000)
+
 struct net {
 	struct e1000 *nic;
 	struct udrv_net *net;
 	struct queue queues[E1000_QUEUES];
 	bool promiscuous;
+	bool sleeps;
+	uint64_t poll_ns; /* how long to look before that, or, if it never does, before news are asked for */
 };
 
 /* For the signal handler. */
@@ -73,6 +79,37 @@ static int tell_link(struct net *n)
 	return udrv_net_link(n->net, n->nic->link_up, n->nic->link_speed, n->nic->link_full);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A hint to the processor that we only look. */
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
+/* Look for something to do, without the kernel, for as long as was asked for (--poll). */
+static bool poll_rings(const struct queue *q)
+{
+	uint64_t end = now_ns() + q->n->poll_ns;
+
+	do {
+		for (int i = 0; i < LOOKS; i++) {
+			if (queue_more(q) || queue_sent(q))
+				return true;
+			relax();
+		}
+	} while (now_ns() < end && !stopped);
+	return false;
+}
+
 /* One turn of a queue. 0, or -errno. */
 static int turn(struct queue *q, uint64_t timeout_ns)
 {
@@ -87,6 +124,11 @@ static int turn(struct queue *q, uint64_t timeout_ns)
 	 * the call returns: if many were used, it is not one that sleeps.
 	 */
 	busy = moved && (queue_more(q) || queue_low(q));
+	if (!busy && n->poll_ns) {
+		if (!moved && poll_rings(q))
+			return 0;
+		busy = moved || !n->sleeps; /* what was moved is told before that */
+	}
 	if (!busy && q->armed < (sending ? ARMED_BOTH : ARMED_RECEIVE)) {
 		e1000_irq_arm(q->card, sending);
 		q->armed = sending ? ARMED_BOTH : ARMED_RECEIVE;
@@ -108,6 +150,12 @@ static int turn(struct queue *q, uint64_t timeout_ns)
 			if (error)
 				return error;
 		}
+	}
+	/* Without interrupts nobody tells. */
+	if (!n->sleeps && !moved && !q->card->index && e1000_link(n->nic)) {
+		error = tell_link(n);
+		if (error)
+			return error;
 	}
 	return ready & UDRV_NET_READY_STATE ? follow(n) : 0; /* queue 0's alone */
 }
@@ -278,6 +326,8 @@ int net_run(struct e1000 *nic, const struct net_options *options)
 
 	n->nic = nic;
 	n->promiscuous = options->promiscuous;
+	n->sleeps = options->poll_us != NET_POLL_FOREVER;
+	n->poll_ns = n->sleeps ? options->poll_us * UINT64_C(1000) : NEWS_NS;
 	nic->zero_copy = true;
 	error = start(n, options);
 	if (!error) {

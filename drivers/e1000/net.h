@@ -6,6 +6,8 @@
 #include <libudrv_net.h>
 #include "e1000.h"
 
+#define NET_POLL_FOREVER UINT32_MAX
+
 struct net_options {
 	const char *name;
 	unsigned int offloads; /* PORT_OFFLOAD_* */
@@ -14,6 +16,7 @@ struct net_options {
 	unsigned int queues;   /* of the card's, each with a thread */
 	unsigned int stats_s;  /* print counters as often; 0: never */
 	unsigned int hang_s;   /* the interface is taken from us if we hang for as long; 0: never */
+	unsigned int poll_us;  /* look for work as long before sleeping; NET_POLL_FOREVER: never sleep */
 	bool promiscuous;
 	void (*print)(struct e1000 *nic, uint64_t turns);
 };

@@ -64,6 +64,23 @@ check "the interface is the same one" equal "$(cat /sys/class/net/nic0/ifindex)"
 check "with its addresses" grep -q "10.0.0.1/24" <(ip addr show nic0)
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
 
+# ---- a driver that does not sleep, or not at once
+
+interrupts() { awk '/udrv-/ { for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' /proc/interrupts; }
+next_driver() { driver_end INT && driver_start --net nic0 "$@" "${options[@]}" "$device" && within 30 has_carrier nic0; }
+check "a driver that looks for 200 us before it sleeps" next_driver --poll=200
+carries 2 4
+check "iperf3 both ways at once" iperf 2 --bidir
+check "a driver that never sleeps" next_driver --poll
+before=$(interrupts)
+carries 2 4
+check "without an interrupt" equal "$(interrupts)" "$before"
+check "sees its link go" lab monitor set_link "$qdev" off
+check "and tells" within 20 no_carrier nic0
+check "sees it come" lab monitor set_link "$qdev" on
+check "and tells" within 20 has_carrier nic0
+check "a driver that sleeps" next_driver
+
 # ---- without a driver
 
 driver_end KILL
