@@ -4,7 +4,7 @@
  *
  * Drivers that are killed at work, a device that is pulled out under load and plugged in again, a
  * device that is unbound while others open it, map it and read it. As many rounds as UDRV_LIVES,
- * UDRV_PULLS and UDRV_UNBINDS say (5: a sample, for each day; test/torture has the real numbers).
+ * UDRV_PULLS and UDRV_UNBINDS say (5; test/torture has the real numbers).
  * Nothing may add up: memory is compared with what it was after some rounds to warm up. Device
  * sets: edu; hotplug.
  */

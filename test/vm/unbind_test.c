@@ -404,7 +404,7 @@ static void killed_during_reset(void)
 		"load", "pread", "config space", "register program", "mmap",
 		"system call that reads a register",
 	};
-	enum { TRIES = 100, WANTED = 3 };
+	enum { TRIES = 100, WANTED = 2 };
 	struct node nvme;
 
 	node_open(&nvme, "nvme");
