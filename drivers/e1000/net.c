@@ -18,6 +18,7 @@
 #include <time.h>
 #include "e1000.h"
 #include "net.h"
+#include "notify.h"
 #include "queue.h"
 
 #define MTU_MAX 9000u /* the 82540EM can do more, the 82574L not */
@@ -291,12 +292,16 @@ static void print(const struct net *n, const struct net_options *options)
 /* Queue 0, and the counters, until a signal or an error; then the others are ended, too. */
 static int run(struct net *n, const struct net_options *options)
 {
+	uint64_t wait_ns = notify_ready();
 	struct timespec now;
 	time_t next = 0;
 	int error = 0;
 
+	if (options->stats_s && wait_ns > UINT64_C(1000000000))
+		wait_ns = UINT64_C(1000000000);
 	while (!error && !stopped) {
-		error = turn(&n->queues[0], options->stats_s ? UINT64_C(1000000000) : UDRV_NET_FOREVER);
+		notify_alive();
+		error = turn(&n->queues[0], wait_ns);
 		if (!options->stats_s)
 			continue;
 		clock_gettime(CLOCK_MONOTONIC, &now);
