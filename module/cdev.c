@@ -48,6 +48,8 @@ static int udrv_cdev_open(struct inode *inode, struct file *file)
 	bool confined;
 	int ret;
 
+	/* What a recovery that is over wants of us: its outcome is known then. */
+	flush_work(&udev->error_work);
 	ret = cdev_lock_to_open(udev);
 	if (ret)
 		return ret;

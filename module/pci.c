@@ -171,6 +171,8 @@ void udrv_pci_restore_config(struct udrv_device *udev, enum udrv_end how)
 	up_write(&udev->bar_sem);
 }
 
+static void pci_error_work(struct work_struct *work);
+
 static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct udrv_device *udev;
@@ -187,6 +189,7 @@ static int udrv_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	udev->pdev = pdev;
 	mutex_init(&udev->lock);
+	INIT_WORK(&udev->error_work, pci_error_work);
 	init_rwsem(&udev->bar_sem);
 	spin_lock_init(&udev->command_lock);
 	INIT_LIST_HEAD(&udev->nets);
@@ -257,6 +260,7 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 {
 	struct udrv_device *udev = pci_get_drvdata(pdev);
 
+	cancel_work_sync(&udev->error_work); /* the device lock is held: nothing new comes */
 	mutex_lock(&udev->lock);
 	udev->gone = true;
 	udrv_client_leave(udev, UDRV_END_REMOVE);
@@ -306,6 +310,32 @@ static void pci_give_back(struct udrv_device *udev)
 	mutex_unlock(&udev->lock);
 }
 
+/* Bits of udev->error_events. */
+enum { PCI_ERROR_AWAY, PCI_ERROR_FAILED, PCI_ERROR_BACK };
+
+static void pci_error_work(struct work_struct *work)
+{
+	struct udrv_device *udev = container_of(work, struct udrv_device, error_work);
+
+	if (test_and_clear_bit(PCI_ERROR_AWAY, &udev->error_events))
+		pci_take_away(udev, test_bit(PCI_ERROR_FAILED, &udev->error_events));
+	if (test_and_clear_bit(PCI_ERROR_BACK, &udev->error_events))
+		pci_give_back(udev);
+}
+
+/*
+ * The PCI core tells of an error under pci_bus_sem, for which a reset of ours waits under udev->lock:
+ * so that lock is not for here. Nothing depends on when the driver hears of it. A device that is back
+ * is away again with the next error, whether or not anybody has come to see it.
+ */
+static void pci_error_note(struct udrv_device *udev, int event)
+{
+	if (event == PCI_ERROR_AWAY)
+		clear_bit(PCI_ERROR_BACK, &udev->error_events);
+	set_bit(event, &udev->error_events);
+	queue_work(system_long_wq, &udev->error_work);
+}
+
 /*
  * An uncorrectable error: what the driver believes of its device is no longer so. It is taken from
  * the driver; once the PCI core has done with it, the node can be opened again. After a fatal error
@@ -315,7 +345,8 @@ static pci_ers_result_t udrv_pci_error_detected(struct pci_dev *pdev, pci_channe
 {
 	struct udrv_device *udev = pci_get_drvdata(pdev);
 
-	pci_take_away(udev, state == pci_channel_io_perm_failure);
+	assign_bit(PCI_ERROR_FAILED, &udev->error_events, state == pci_channel_io_perm_failure);
+	pci_error_note(udev, PCI_ERROR_AWAY);
 	return state == pci_channel_io_perm_failure ? PCI_ERS_RESULT_DISCONNECT :
 						      PCI_ERS_RESULT_NEED_RESET;
 }
@@ -324,16 +355,15 @@ static pci_ers_result_t udrv_pci_slot_reset(struct pci_dev *pdev)
 {
 	struct udrv_device *udev = pci_get_drvdata(pdev);
 
-	mutex_lock(&udev->lock);
+	/* Who ends at the same time writes the same (udrv_pci_restore_config). */
 	pci_load_saved_state(pdev, udev->saved_state);
 	pci_restore_state(pdev);
-	mutex_unlock(&udev->lock);
 	return PCI_ERS_RESULT_RECOVERED;
 }
 
 static void udrv_pci_error_resume(struct pci_dev *pdev)
 {
-	pci_give_back(pci_get_drvdata(pdev));
+	pci_error_note(pci_get_drvdata(pdev), PCI_ERROR_BACK);
 }
 
 /* Somebody else resets the device (sysfs, another function's reset): its driver must begin anew. */

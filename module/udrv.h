@@ -148,6 +148,8 @@ struct udrv_bar {
  * @gone: remove() has begun
  * @away: the PCI core resets it, or recovers it from an error; under @lock
  * @failed: and has given it up; under @lock
+ * @error_work: does what the PCI core's recovery wants; see pci_error_note()
+ * @error_events: what that is
  * @resetting: the task that resets it for us; it may ask for itself without a lock
  * @used: something was done to the device since its last reset
  * @name: of the node: "pci-00:04.0"
@@ -183,6 +185,8 @@ struct udrv_device {
 	bool gone;
 	bool away;
 	bool failed;
+	struct work_struct error_work;
+	unsigned long error_events;
 	struct task_struct *resetting;
 	bool used;
 
