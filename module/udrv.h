@@ -12,12 +12,14 @@
  *	device_lock  >  udrv_trust_lock  >  udev->lock (tried only)
  *	device_lock  >  udev->lock
  *	mmap_lock  >  udev->lock  >  client->lock  >  udev->bar_sem  >  (page tables)
+ *	                                                udev->bar_sem  >  pci_bus_sem (in a reset)
  *	                              client->lock  >  client->dma_lock
  *	                              client->lock  >  udrv_net_lock (net/net.h has what follows)
  *	                              client->lock  >  vector->lock  >  udev->command_lock
  *
  * - device_lock (the PCI device's, or another's that is being bound): the PCI core takes it before it
  *   calls us. Under a lock of ours it is only tried (reset).
+ * - pci_bus_sem (the PCI core's): it tells of errors (AER) under it, where no lock of ours is taken.
  * - udrv_trust_lock (mutex): who has the devices of a group: opens, and the binding of others. It is
  *   everybody's: nobody waits under it for a device's own lock.
  * - udev->lock (mutex): who has the device: @client, @gone. Taken by open, release, revoke, remove.

@@ -12,6 +12,7 @@
 #include <libudrv.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 #include "e1000_regs.h"
 #include "port.h"
 
@@ -114,6 +115,15 @@ struct e1000 {
 	unsigned int queue_count; /* in use; set before e1000_start() */
 	struct e1000_statistics statistics;
 };
+
+/* CLOCK_MONOTONIC */
+static inline uint64_t e1000_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 static inline uint32_t e1000_read(const struct e1000 *nic, unsigned int reg)
 {

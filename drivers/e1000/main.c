@@ -123,7 +123,7 @@ static const struct argp_option options[] = {
 	{ "hang", KEY_HANG, "SECONDS", 0,
 	  "with --net: lose the interface if we hang for as long; 0: never; default: 10", 0 },
 	{ "poll", KEY_POLL, "MICROSECONDS", OPTION_ARG_OPTIONAL,
-	  "with --net: keep a processor busy looking for work, for as long before each sleep; without a "
+	  "with --net: keep a processor busy looking for work, for as long (100000 at most) before each sleep; without a "
 	  "number never sleep, and take no interrupts", 0 },
 	{ "tap", 't', "NAME", 0, "be the TAP interface NAME", 0 },
 	{ "dump", 'd', NULL, 0, "print what arrives, send nothing", 0 },
@@ -177,7 +177,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		opt.hang_s = number(state, arg, 0, UDRV_NET_HANG_MS_MAX / 1000);
 		break;
 	case KEY_POLL:
-		opt.poll_us = arg ? number(state, arg, 1, 1000000) : NET_POLL_FOREVER;
+		opt.poll_us = arg ? number(state, arg, 1, 100000) : NET_POLL_FOREVER;
 		break;
 	case 't':
 		opt.tap = arg;

@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "e1000.h"
 #include "net.h"
 #include "notify.h"
@@ -80,14 +79,6 @@ static int tell_link(struct net *n)
 	return udrv_net_link(n->net, n->nic->link_up, n->nic->link_speed, n->nic->link_full);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* A hint to the processor that we only look. */
 static inline void relax(void)
 {
@@ -99,7 +90,7 @@ static inline void relax(void)
 /* Look for something to do, without the kernel, for as long as was asked for (--poll). */
 static bool poll_rings(const struct queue *q)
 {
-	uint64_t end = now_ns() + q->n->poll_ns;
+	uint64_t end = e1000_now_ns() + q->n->poll_ns;
 
 	do {
 		for (int i = 0; i < LOOKS; i++) {
@@ -107,7 +98,7 @@ static bool poll_rings(const struct queue *q)
 				return true;
 			relax();
 		}
-	} while (now_ns() < end && !stopped);
+	} while (e1000_now_ns() < end && !stopped);
 	return false;
 }
 
@@ -293,8 +284,8 @@ static void print(const struct net *n, const struct net_options *options)
 static int run(struct net *n, const struct net_options *options)
 {
 	uint64_t wait_ns = notify_ready();
-	struct timespec now;
-	time_t next = 0;
+	const uint64_t interval_ns = options->stats_s * UINT64_C(1000000000);
+	uint64_t next_ns = e1000_now_ns() + interval_ns;
 	int error = 0;
 
 	if (options->stats_s && wait_ns > UINT64_C(1000000000))
@@ -302,13 +293,9 @@ static int run(struct net *n, const struct net_options *options)
 	while (!error && !stopped) {
 		notify_alive();
 		error = turn(&n->queues[0], wait_ns);
-		if (!options->stats_s)
-			continue;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec >= next) {
-			if (next)
-				print(n, options);
-			next = now.tv_sec + options->stats_s;
+		if (options->stats_s && e1000_now_ns() >= next_ns) {
+			print(n, options);
+			next_ns = e1000_now_ns() + interval_ns;
 		}
 	}
 	stop(0);

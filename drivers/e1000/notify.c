@@ -11,26 +11,17 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+#include "e1000.h"
 #include "notify.h"
 
 static int notify_fd = -1;
 static uint64_t interval_ns, next_ns;
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void tell(const char *what)
 {
 	/* Nobody there, or a queue that is full: then it is not known, which is his to judge. */
-	if (send(notify_fd, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return;
+	(void)send(notify_fd, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 uint64_t notify_ready(void)
@@ -60,7 +51,7 @@ void notify_alive(void)
 
 	if (!interval_ns)
 		return;
-	now = now_ns();
+	now = e1000_now_ns();
 	if (now < next_ns)
 		return;
 	next_ns = now + interval_ns / 2;

@@ -299,14 +299,6 @@ static bool rx_makes_sense(const struct udrv_net_queue *q, const struct udrv_net
 	return e->length >= ETH_HLEN;
 }
 
-static void rx_spoil(struct udrv_net_queue *q, u32 *counter)
-{
-	kfree_skb(q->rx_frame);
-	q->rx_frame = NULL;
-	q->rx_spoiled = true;
-	(*counter)++;
-}
-
 /**
  * udrv_net_rx_forget() - the rest of what has arrived by half does not come any more
  * @q: the queue, with its lock held
@@ -316,6 +308,13 @@ void udrv_net_rx_forget(struct udrv_net_queue *q)
 	kfree_skb(q->rx_frame);
 	q->rx_frame = NULL;
 	q->rx_spoiled = false;
+}
+
+static void rx_spoil(struct udrv_net_queue *q, u32 *counter)
+{
+	udrv_net_rx_forget(q);
+	q->rx_spoiled = true;
+	(*counter)++;
 }
 
 /* One entry of the process's, in our copy. NULL: there is no frame, or not all of it, or a bad one. */

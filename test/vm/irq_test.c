@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -456,9 +455,7 @@ static void counted_exactly(unsigned int kind, unsigned int times)
 /* UDRV_INTERRUPTS: as many as will find a rare race, on one machine of the matrix; the others look whether it works at all. */
 static unsigned int interrupts(void)
 {
-	const char *value = getenv("UDRV_INTERRUPTS");
-
-	return value ? (unsigned int)strtoul(value, NULL, 10) : 1000;
+	return os_times("UDRV_INTERRUPTS", 1000);
 }
 
 static void counted_exactly_intx(void)
@@ -468,7 +465,7 @@ static void counted_exactly_intx(void)
 
 static void counted_exactly_msi(void)
 {
-	counted_exactly(UDRV_IRQ_MSI, interrupts() / 2);
+	counted_exactly(UDRV_IRQ_MSI, (interrupts() + 1) / 2);
 }
 
 int main(int argc, char **argv)

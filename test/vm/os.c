@@ -74,6 +74,18 @@ static long number_in(const char *path, const char *name, const char *separators
 	return value;
 }
 
+unsigned int os_times(const char *variable, unsigned int otherwise)
+{
+	const char *value = getenv(variable);
+	unsigned long number = value ? strtoul(value, NULL, 10) : otherwise;
+
+	if (!number || number > 1000000) {
+		fprintf(stderr, "%s is not a number from 1 to 1000000\n", variable);
+		exit(2);
+	}
+	return (unsigned int)number;
+}
+
 long os_status_kib(const char *name)
 {
 	return number_in("/proc/self/status", name, ":");

@@ -17,6 +17,9 @@
 int os_read(const char *path, char *text, size_t size);
 int os_write(const char *path, const char *text);
 
+/* How often, as the environment's @variable says (1 to 1,000,000: else the program ends), or @otherwise. */
+unsigned int os_times(const char *variable, unsigned int otherwise);
+
 /* A number behind a name in /proc/self/status (in KiB) and /proc/vmstat (refreshed first). */
 long os_status_kib(const char *name);
 long os_vmstat(const char *name);

@@ -21,6 +21,7 @@ def listen(address):
         server.settimeout(90)
         sock = server.accept()[0]
     with sock:
+        sock.settimeout(90)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while key := sock.recv(1):
             sock.sendall(key)

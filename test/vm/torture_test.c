@@ -29,14 +29,7 @@
 
 static unsigned int rounds_of(const char *variable)
 {
-	const char *value = getenv(variable);
-	unsigned long number = value ? strtoul(value, NULL, 10) : 5;
-
-	if (!number || number > 1000000) {
-		fprintf(stderr, "torture_test: %s is not a number of rounds\n", variable);
-		exit(2);
-	}
-	return number;
+	return os_times(variable, 5);
 }
 
 /* @what so many times; memory is looked at before and after. */
