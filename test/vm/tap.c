@@ -21,10 +21,13 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tap.h"
 
+/* Worth a remark: what takes long takes long in each of a dozen machines. */
+#define SLOW_S 3
 #define DEFAULT_TIMEOUT_S 120
 #define KILL_TIMEOUT_MS 60000
 #define EXIT_SKIP 77
@@ -296,8 +299,10 @@ static int run_process(void (*run)(void), unsigned int timeout_s)
 static bool run_test(unsigned int number, const struct tap_test *test, void (*after)(void))
 {
 	unsigned int timeout_s = test->timeout_s ? test->timeout_s : DEFAULT_TIMEOUT_S;
+	struct timespec started, ended;
 	int status;
 
+	clock_gettime(CLOCK_MONOTONIC, &started);
 	memset(state, 0, sizeof(*state));
 	snprintf(state->step, sizeof(state->step), "%s", test->name);
 	say("# Subtest: %s", test->name);
@@ -325,6 +330,9 @@ static bool run_test(unsigned int number, const struct tap_test *test, void (*af
 	finish_step();
 	say("    1..%u", state->points);
 	say("%sok %u - %s", state->failed_points ? "not " : "", number, test->name);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	if (ended.tv_sec - started.tv_sec >= SLOW_S)
+		say("# %s took %ld s", test->name, (long)(ended.tv_sec - started.tv_sec));
 	return !state->failed_points;
 }
 
