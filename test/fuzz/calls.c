@@ -69,7 +69,7 @@ static const struct call calls[] = {
 	    F(udrv_ioc_irq_range, count, VECTOR_COUNT) } },
 	{ UDRV_IOC_IRQ_ATTACH,
 	  sizeof(struct udrv_ioc_irq_attach),
-	  0,
+	  E(EBUSY),
 	  { F(udrv_ioc_irq_attach, flags, FLAGS), F(udrv_ioc_irq_attach, vector, VECTOR),
 	    F(udrv_ioc_irq_attach, fd, EVENT) } },
 	{ UDRV_IOC_IRQ_DETACH,

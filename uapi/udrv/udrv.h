@@ -345,8 +345,9 @@ struct udrv_ioc_irq_range {
  * attached vector replaces the eventfd. The kernel holds the eventfd until DETACH, IRQ_SETUP or the
  * descriptor's end.
  *
- * Errors: EBADF fd is not open; EINVAL it is not an eventfd, no such vector; ENOENT DETACH of a
- * vector without one. State: open, interrupts set up.
+ * Errors: EBADF fd is not open; EINVAL it is not an eventfd, no such vector; EBUSY ATTACH of a vector
+ * that wakes a queue of an upper half (NET_VECTOR); ENOENT DETACH of a vector without one. State:
+ * open, interrupts set up.
  */
 struct udrv_ioc_irq_attach {
 	__u32 size;
