@@ -273,7 +273,7 @@ static void message_to_nowhere(void)
 	int log = os_log_open();
 
 	begin(UDRV_IRQ_MSI);
-	times = node_info(&edu).state & UDRV_DEVICE_IOMMU ? 1000 : 50;
+	times = node_info(&edu).state & UDRV_DEVICE_IOMMU ? os_times("UDRV_MESSAGES", 1000) : 50;
 	tap_step("%u times", times);
 	n = slow * 1000000ULL / factorial_ns(slow); /* of a millisecond */
 	for (unsigned int i = 0; i < times; i++) {

@@ -163,8 +163,8 @@ static void taken_away_in_use(void)
 	struct os_thread threads[2];
 	uint64_t offset;
 
-	for (int i = 0; i < 20; i++) {
-		tap_step("round %d", i);
+	for (unsigned int i = 0; i < os_times("UDRV_UNBINDS", 20); i++) {
+		tap_step("round %u", i);
 		node_open_mapped(&edu, "edu");
 		offset = node_region(&edu, 0).offset;
 		__atomic_store_n(&stop, false, __ATOMIC_SEQ_CST);
