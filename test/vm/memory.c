@@ -28,7 +28,7 @@
 #define NOISE_SLAB_KIB 256
 #define NOISE_CACHE_BYTES 32768
 
-static void give_back(void)
+void memory_give_back(void)
 {
 	struct dirent *entry;
 	char path[320];
@@ -124,9 +124,9 @@ void memory_read(struct memory_state *state)
 {
 	REQUIRE(OS_WAIT_FOR(udev_idle(), 60000));
 	/* Twice: what the first one lets go of may be freed only when a grace period is over. */
-	give_back();
+	memory_give_back();
 	os_sleep_us(500000);
-	give_back();
+	memory_give_back();
 	read_used(state);
 	read_caches(state);
 	state->pinned = os_pinned_pages();

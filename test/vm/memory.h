@@ -19,6 +19,8 @@ struct memory_state {
 	} cache[512];
 };
 
+/* All that the kernel keeps for its own later use, KASAN's quarantine included. */
+void memory_give_back(void);
 /* The state now, after all that can be given back was: takes a second. */
 void memory_read(struct memory_state *state);
 
