@@ -223,29 +223,50 @@ static void mapping_list(struct udrv_mapping *mapping, struct udrv_dma_segment *
 	}
 }
 
+static u64 reachable_mask(struct device *dev)
+{
+	return min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+}
+
+/* Is there a bounce buffer that the device reaches, or an IOMMU that brings it everywhere? */
+static bool helped(struct device *dev)
+{
+	phys_addr_t bounce_last = udrv_swiotlb_last(dev);
+	struct iommu_domain *domain;
+
+	if (bounce_last && phys_to_dma(dev, bounce_last) <= reachable_mask(dev))
+		return true;
+	domain = iommu_get_domain_for_dev(dev);
+	return domain && domain->type & __IOMMU_DOMAIN_PAGING;
+}
+
+/**
+ * udrv_dma_reaches_memory() - can whatever memory there is be mapped for the device?
+ * @dev: the device, with its mask set
+ *
+ * Where it cannot, the DMA API says so with a warning in the log when it comes to that.
+ */
+bool udrv_dma_reaches_memory(struct device *dev)
+{
+	return helped(dev) || (!is_swiotlb_force_bounce(dev) &&
+			       dma_get_required_mask(dev) <= reachable_mask(dev));
+}
+
 /*
  * Would the DMA API find memory that the device or its bus does not reach, and no bounce buffer that
  * they reach either? It would say so with a warning in the log; the user is told by an error instead.
  */
 static bool mapping_out_of_reach(struct device *dev, struct udrv_mapping *mapping)
 {
-	phys_addr_t bounce_last = udrv_swiotlb_last(dev);
 	bool reached = !is_swiotlb_force_bounce(dev);
-	u64 mask = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
-	struct iommu_domain *domain;
+	u64 mask = reachable_mask(dev);
 	struct scatterlist *sg;
 	unsigned int i;
 
-	if (bounce_last && phys_to_dma(dev, bounce_last) <= mask)
-		return false;
 	if (reached && mask != DMA_BIT_MASK(64))
 		for_each_sgtable_sg(&mapping->sgt, sg, i)
 			reached &= phys_to_dma(dev, sg_phys(sg) + sg->length - 1) <= mask;
-	if (reached)
-		return false;
-
-	domain = iommu_get_domain_for_dev(dev);
-	return !domain || !(domain->type & __IOMMU_DOMAIN_PAGING);
+	return !reached && !helped(dev);
 }
 
 /*

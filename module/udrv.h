@@ -522,6 +522,7 @@ int udrv_dma_map(struct udrv_client *client, void *arg);
 void udrv_dma_map_undo(struct udrv_client *client, void *arg);
 int udrv_dma_unmap(struct udrv_client *client, void *arg);
 int udrv_dma_sync(struct udrv_client *client, void *arg);
+bool udrv_dma_reaches_memory(struct device *dev);
 void udrv_dma_streaming_unmap(struct udrv_client *client, struct udrv_dma *dma);
 void udrv_dma_streaming_reap(struct udrv_client *client, struct udrv_dma *dma);
 

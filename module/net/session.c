@@ -241,7 +241,13 @@ static int attach_to_client(struct udrv_net_session *s)
 	ret = udrv_client_lock(client);
 	if (ret)
 		return ret;
-	ret = client->net ? -EBUSY : session_map(s);
+	/* Packets are wherever there is memory. The mask stays as it is from here on. */
+	if (client->net)
+		ret = -EBUSY;
+	else if (!udrv_dma_reaches_memory(s->dma))
+		ret = -EOPNOTSUPP;
+	else
+		ret = session_map(s);
 	if (!ret)
 		client->net = s;
 	udrv_client_unlock(client);

@@ -122,7 +122,7 @@ static const struct call calls[] = {
 	    F(udrv_ioc_dma_sync, length, SYNC_LENGTH) } },
 	{ UDRV_IOC_NET_ATTACH,
 	  sizeof(struct udrv_ioc_net_attach),
-	  E(EPERM) | E(EBUSY) | E(EEXIST) | E(ENOMEM),
+	  E(EPERM) | E(EBUSY) | E(EEXIST) | E(ENOMEM) | E(EOPNOTSUPP),
 	  { F(udrv_ioc_net_attach, flags, FLAGS), F(udrv_ioc_net_attach, device_fd, NET_OPTION),
 	    F(udrv_ioc_net_attach, features, NET_OPTION),
 	    { offsetof(struct udrv_ioc_net_attach, name), 8, NET_NAME },

@@ -211,7 +211,8 @@ struct udrv_net_rings {
  *
  * Errors: EBADF, EINVAL @device_fd is no node; EPERM; EBUSY somebody drives it, this descriptor is
  * attached already, or the device serves another interface; EEXIST another interface has that name;
- * EINVAL a bad value, or not what the interface was made with; ENOMEM: also RLIMIT_MEMLOCK, against
+ * EINVAL a bad value, or not what the interface was made with; EOPNOTSUPP the device does not reach
+ * all memory (DMA_MASK), and nothing helps it; ENOMEM: also RLIMIT_MEMLOCK, against
  * which the buffers count that the device reaches (a page for each slot).
  */
 struct udrv_ioc_net_attach {
