@@ -61,10 +61,11 @@ install-module:
 	@command -v dkms >/dev/null || { echo 'DKMS is missing: apt-get install dkms' >&2; exit 1; }
 	if dkms status udrv/$(VERSION) | grep -q .; then dkms remove udrv/$(VERSION) --all; fi
 	rm -rf $(SOURCE_DIR)
-	install -d $(SOURCE_DIR)/module/net $(SOURCE_DIR)/uapi/udrv
+	install -d $(SOURCE_DIR)/module/net $(SOURCE_DIR)/module/blk $(SOURCE_DIR)/uapi/udrv
 	install -m 644 dkms.conf LICENSE $(SOURCE_DIR)
 	install -m 644 module/Kbuild module/Makefile $(filter-out %.mod.c,$(wildcard module/*.[ch])) $(SOURCE_DIR)/module
 	install -m 644 $(wildcard module/net/*.[ch]) $(SOURCE_DIR)/module/net
+	install -m 644 $(wildcard module/blk/*.[ch]) $(SOURCE_DIR)/module/blk
 	install -m 644 uapi/udrv/*.h $(SOURCE_DIR)/uapi/udrv
 	env -u MAKEFLAGS -u MFLAGS dkms add udrv/$(VERSION)
 	set -e; for k in $(KERNELS); do env -u MAKEFLAGS -u MFLAGS dkms install udrv/$(VERSION) -k $$k; done
@@ -84,7 +85,7 @@ clean:
 	$(MAKE) -C test/unit clean
 	$(MAKE) -C test/bench clean
 	$(MAKE) -C test/fuzz clean
-	rm -f module/*.o module/.*.cmd module/net/*.o module/net/.*.cmd module/*.ko module/*.mod module/*.mod.c module/modules.order module/Module.symvers
+	rm -f module/*.o module/.*.cmd module/net/*.o module/net/.*.cmd module/blk/*.o module/blk/.*.cmd module/*.ko module/*.mod module/*.mod.c module/modules.order module/Module.symvers
 
 include test/test.mk
 

@@ -89,6 +89,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 {
 	struct udrv_device *udev = client->udev;
 	struct udrv_net_session *net;
+	struct udrv_blk_session *blk;
 
 	lockdep_assert_held(&udev->lock);
 	mutex_lock(&client->lock);
@@ -99,6 +100,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	WRITE_ONCE(client->ended, true);
 	udrv_irq_silence(client);
 	udrv_net_silence(client);
+	udrv_blk_silence(client);
 	if (how != UDRV_END_RELEASE)
 		udrv_area_revoke_all(client); /* at release there are no mappings left */
 
@@ -123,8 +125,10 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 
 	/* 6. Upper halves. 7. and 8. DMA is unmapped, flushed, then freed: theirs too. */
 	net = udrv_net_detach(client);
+	blk = udrv_blk_detach(client, udrv_pci_is_quiet(udev));
 	udrv_dma_end(client);
 	udrv_net_free(net);
+	udrv_blk_free(blk);
 	udrv_bar_end(udev);
 out:
 	mutex_unlock(&client->lock);

@@ -8,6 +8,7 @@
 #ifndef UDRV_COMPAT_H
 #define UDRV_COMPAT_H
 
+#include <linux/blk-mq.h>
 #include <linux/device.h>
 #include <linux/eventfd.h>
 #include <linux/fs.h>
@@ -102,6 +103,105 @@ static inline u64 udrv_swiotlb_sync_earlier(dma_addr_t start, u64 offset)
 		return in_slot + 1;
 #endif
 	return 0;
+}
+
+/* 6.14: requests are merged without being asked for. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define UDRV_BLK_MQ_F_MERGE BLK_MQ_F_SHOULD_MERGE
+#else
+#define UDRV_BLK_MQ_F_MERGE 0
+#endif
+
+/* 6.16: the queue is the request's. */
+static inline unsigned int udrv_blk_rq_map_sg(struct request *rq, struct scatterlist *sg)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	return blk_rq_map_sg(rq->q, rq, sg);
+#else
+	return blk_rq_map_sg(rq, sg);
+#endif
+}
+
+/**
+ * struct udrv_disk_limits - what a disk can do, bytes; see struct queue_limits
+ * @write_cache: it has one
+ * @fua: and a way around it
+ * @rotational: it turns
+ */
+struct udrv_disk_limits {
+	u32 logical_block;
+	u32 physical_block;
+	u32 io_opt;
+	u32 max_bytes;
+	u32 max_segments;
+	u32 max_segment_bytes; /* 0: none, or a virtual boundary */
+	u32 virt_boundary;     /* 0: none */
+	u32 dma_alignment;
+	u32 discard_bytes;
+	u32 discard_granularity;
+	u32 zeroes_bytes;
+	bool write_cache;
+	bool fua;
+	bool rotational;
+};
+
+/* 6.9: limits come with the allocation; 6.11: as does what is a bit. */
+static inline struct gendisk *udrv_alloc_disk(struct blk_mq_tag_set *tags,
+					      const struct udrv_disk_limits *l, void *data)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	struct gendisk *disk = blk_mq_alloc_disk(tags, data);
+	struct request_queue *q;
+
+	if (IS_ERR(disk))
+		return disk;
+	q = disk->queue;
+	blk_queue_logical_block_size(q, l->logical_block);
+	blk_queue_physical_block_size(q, l->physical_block);
+	blk_queue_io_min(q, l->physical_block);
+	blk_queue_io_opt(q, l->io_opt);
+	blk_queue_max_hw_sectors(q, l->max_bytes >> SECTOR_SHIFT);
+	blk_queue_max_segments(q, l->max_segments);
+	if (l->virt_boundary)
+		blk_queue_virt_boundary(q, l->virt_boundary - 1);
+	else
+		blk_queue_max_segment_size(q, l->max_segment_bytes);
+	blk_queue_dma_alignment(q, l->dma_alignment - 1);
+	if (l->discard_bytes) {
+		blk_queue_max_discard_sectors(q, l->discard_bytes >> SECTOR_SHIFT);
+		q->limits.discard_granularity = l->discard_granularity;
+	}
+	blk_queue_max_write_zeroes_sectors(q, l->zeroes_bytes >> SECTOR_SHIFT);
+	blk_queue_write_cache(q, l->write_cache, l->fua);
+	if (!l->rotational)
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
+	return disk;
+#else
+	struct queue_limits lim = {
+		.logical_block_size = l->logical_block,
+		.physical_block_size = l->physical_block,
+		.io_min = l->physical_block,
+		.io_opt = l->io_opt,
+		.max_hw_sectors = l->max_bytes >> SECTOR_SHIFT,
+		.max_segments = l->max_segments,
+		.dma_alignment = l->dma_alignment - 1,
+		.max_hw_discard_sectors = l->discard_bytes >> SECTOR_SHIFT,
+		.discard_granularity = l->discard_bytes ? l->discard_granularity : 0,
+		.max_write_zeroes_sectors = l->zeroes_bytes >> SECTOR_SHIFT,
+	};
+
+	if (l->virt_boundary)
+		lim.virt_boundary_mask = l->virt_boundary - 1;
+	else
+		lim.max_segment_size = l->max_segment_bytes;
+	if (l->write_cache)
+		lim.features |= BLK_FEAT_WRITE_CACHE;
+	if (l->fua)
+		lim.features |= BLK_FEAT_FUA;
+	if (l->rotational)
+		lim.features |= BLK_FEAT_ROTATIONAL;
+	return blk_mq_alloc_disk(tags, &lim, data);
+#endif
 }
 
 /* 6.14: what is notified of a file is told by two bits. */

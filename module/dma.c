@@ -373,7 +373,7 @@ int udrv_dma_mask(struct udrv_client *client, void *arg)
 		return ret;
 	mutex_lock(&client->dma_lock);
 	/* What is mapped already may lie above the new mask. */
-	if (client->net || client->dma_mappings || !xa_empty(&client->dma_buffers) ||
+	if (client->net || client->blk || client->dma_mappings || !xa_empty(&client->dma_buffers) ||
 	    !list_empty(&client->buffers))
 		ret = -EBUSY;
 	else if (dma_set_mask_and_coherent(dev, DMA_BIT_MASK(p->bits)))

@@ -32,12 +32,18 @@ static int __init udrv_init(void)
 	if (ret)
 		goto err_trust;
 
-	ret = udrv_pci_init();
+	ret = udrv_blk_init();
 	if (ret)
 		goto err_net;
 
+	ret = udrv_pci_init();
+	if (ret)
+		goto err_blk;
+
 	return 0;
 
+err_blk:
+	udrv_blk_exit();
 err_net:
 	udrv_net_exit();
 err_trust:
@@ -52,6 +58,7 @@ err_wq:
 static void __exit udrv_exit(void)
 {
 	udrv_pci_exit();
+	udrv_blk_exit();
 	udrv_net_exit();
 	udrv_trust_exit();
 	udrv_cdev_exit();

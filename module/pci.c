@@ -27,6 +27,20 @@ bool udrv_pci_has_reset(const struct udrv_device *udev)
 }
 
 /**
+ * udrv_pci_is_quiet() - is it certain that the device works on nothing any more?
+ * @udev: the device, after udrv_pci_reset_at_end()
+ *
+ * A function-level reset ends whatever was asked for (PCIe 6.6.2). Of the other kinds some do nothing
+ * to a function's engines.
+ *
+ * Context: process, client->lock held.
+ */
+bool udrv_pci_is_quiet(const struct udrv_device *udev)
+{
+	return !udev->used && !pcie_reset_flr(udev->pdev, PCI_RESET_PROBE);
+}
+
+/**
  * udrv_pci_set_master() - bus mastering on or off
  * @udev: the device
  * @enable: which
@@ -269,6 +283,7 @@ static void udrv_pci_remove(struct pci_dev *pdev)
 
 	/* Not under the lock: it takes rtnl, under which anything may be waited for. */
 	udrv_net_remove(udev);
+	udrv_blk_remove(udev);
 	udrv_trust_del(udev);
 	/* Not under the lock: this waits for readers of our sysfs attributes, who take it. */
 	udrv_cdev_del(udev);

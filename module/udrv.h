@@ -15,6 +15,7 @@
  *	                                                udev->bar_sem  >  pci_bus_sem (in a reset)
  *	                              client->lock  >  client->dma_lock
  *	                              client->lock  >  udrv_net_lock (net/net.h has what follows)
+ *	                              client->lock  >  udrv_blk_lock (blk/blk.h likewise)
  *	                              client->lock  >  vector->lock  >  udev->command_lock
  *
  * - device_lock (the PCI device's, or another's that is being bound): the PCI core takes it before it
@@ -75,6 +76,8 @@
 #define UDRV_DMA_OFFSET BIT_ULL(43)
 #define UDRV_DMA_SHIFT 28
 
+struct udrv_blk;
+struct udrv_blk_session;
 struct udrv_client;
 struct udrv_dma_slot;
 struct udrv_net_session;
@@ -170,6 +173,7 @@ struct udrv_bar {
  * @holder: see @held
  * @confined: see @held: its tier
  * @nets: its network interfaces; under rtnl
+ * @blk: its disks, or NULL; under udrv_blk_lock
  * @saved_state: config space as it is while nobody drives the device, or NULL
  * @saved_dma_mask: the DMA parameters that the bus had set, for the next driver
  * @saved_coherent_mask: likewise
@@ -211,6 +215,7 @@ struct udrv_device {
 	bool confined;
 
 	struct list_head nets;
+	struct udrv_blk *blk;
 
 	struct pci_saved_state *saved_state;
 	u64 saved_dma_mask;
@@ -320,6 +325,7 @@ struct udrv_charge {
  * @quiesce: program for the end; under @lock
  * @confined: opened in the confined tier; constant
  * @net: its service of a network interface, or NULL; under @lock
+ * @blk: its service of disks, or NULL; under @lock
  * @dma_lock: see the lock table
  * @dma_buffers: handle -> struct udrv_dma of a buffer
  * @dma_next_buffer: where the search for a free handle begins
@@ -355,6 +361,7 @@ struct udrv_client {
 	struct udrv_prog *quiesce;
 	bool confined;
 	struct udrv_net_session *net;
+	struct udrv_blk_session *blk;
 
 	struct mutex dma_lock;
 	struct xarray dma_buffers;
@@ -395,6 +402,7 @@ int udrv_pci_init(void);
 void udrv_pci_exit(void);
 bool udrv_pci_is_ours(const struct device_driver *driver);
 bool udrv_pci_has_reset(const struct udrv_device *udev);
+bool udrv_pci_is_quiet(const struct udrv_device *udev);
 void udrv_pci_set_master(struct udrv_device *udev, bool enable);
 int udrv_pci_reset(struct udrv_client *client);
 void udrv_pci_restore_config(struct udrv_device *udev, enum udrv_end how);
@@ -533,5 +541,13 @@ void udrv_net_silence(struct udrv_client *client);
 struct udrv_net_session *udrv_net_detach(struct udrv_client *client);
 void udrv_net_free(struct udrv_net_session *session);
 void udrv_net_remove(struct udrv_device *udev);
+
+/* blk/: disks */
+int udrv_blk_init(void);
+void udrv_blk_exit(void);
+void udrv_blk_silence(struct udrv_client *client);
+struct udrv_blk_session *udrv_blk_detach(struct udrv_client *client, bool safe);
+void udrv_blk_free(struct udrv_blk_session *s);
+void udrv_blk_remove(struct udrv_device *udev);
 
 #endif /* UDRV_UDRV_H */

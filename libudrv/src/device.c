@@ -243,6 +243,9 @@ const char *udrv_strerror(int error)
 	case ENXIO:
 		return "the device is gone, or was taken away: close it, and open it again when it "
 		       "is back";
+	case EOWNERDEAD:
+		return "the device may still work for its last driver: reset it, and attach with "
+		       "UDRV_BLK_DEVICE_IS_RESET";
 	case ENOTTY:
 		return "not a node of udrv, or a call that this kernel's udrv does not have: check "
 		       "the path, and the feature bits in DEVICE_INFO";

@@ -223,7 +223,7 @@ static void master_and_reset(void **state)
 static void sentences(void **state)
 {
 	static const int documented[] = { ENOENT, EBUSY,      EACCES, EINVAL, ENODEV,
-					  ENOTTY, EOPNOTSUPP, ENOSPC, ENOMEM, EAGAIN,
+					  ENOTTY, EOWNERDEAD, EOPNOTSUPP, ENOSPC, ENOMEM, EAGAIN,
 					  EINTR,  EFAULT,     E2BIG,  EBADF,  EPERM };
 	const char *unknown = udrv_strerror(-4000);
 	size_t i, j;

@@ -6,6 +6,7 @@
  * are written out here, and not computed, so that a change of the header cannot pass unseen.
  */
 #include <stddef.h>
+#include <udrv/blk.h>
 #include <udrv/net.h>
 #include <udrv/ring.h>
 #include <udrv/udrv.h>
@@ -39,6 +40,13 @@ CALL(UDRV_IOC_NET_STATE, 0x42);
 CALL(UDRV_IOC_NET_LINK, 0x43);
 CALL(UDRV_IOC_NET_VECTOR, 0x44);
 CALL(UDRV_IOC_NET_KICK, 0x45);
+CALL(UDRV_IOC_BLK_ATTACH, 0x60);
+CALL(UDRV_IOC_BLK_DISK_ADD, 0x61);
+CALL(UDRV_IOC_BLK_DISK_RESIZE, 0x62);
+CALL(UDRV_IOC_BLK_DISK_REMOVE, 0x63);
+CALL(UDRV_IOC_BLK_TURN, 0x64);
+CALL(UDRV_IOC_BLK_VECTOR, 0x65);
+CALL(UDRV_IOC_BLK_KICK, 0x66);
 
 SIZE(udrv_ioc_device_info, 72);
 AT(udrv_ioc_device_info, features, 8);
@@ -214,3 +222,62 @@ AT(udrv_ioc_net_link, speed, 12);
 SIZE(udrv_ioc_net_queue, 16);
 AT(udrv_ioc_net_queue, queue, 8);
 AT(udrv_ioc_net_queue, vector, 12);
+SIZE(udrv_blk_request, 24);
+AT(udrv_blk_request, offset, 0);
+AT(udrv_blk_request, bytes, 8);
+AT(udrv_blk_request, tag, 12);
+AT(udrv_blk_request, op, 14);
+AT(udrv_blk_request, flags, 15);
+AT(udrv_blk_request, segment_count, 16);
+AT(udrv_blk_request, unit, 18);
+SIZE(udrv_blk_segment, 16);
+AT(udrv_blk_segment, address, 0);
+AT(udrv_blk_segment, length, 8);
+SIZE(udrv_blk_done, 8);
+AT(udrv_blk_done, tag, 0);
+AT(udrv_blk_done, status, 2);
+AT(udrv_blk_done, bytes, 4);
+SIZE(udrv_blk_rings, 256);
+AT(udrv_blk_rings, requests, 0);
+AT(udrv_blk_rings, done, 128);
+SIZE(udrv_ioc_blk_attach, 88);
+AT(udrv_ioc_blk_attach, device_fd, 8);
+AT(udrv_ioc_blk_attach, queue_count, 12);
+AT(udrv_ioc_blk_attach, queue_depth, 16);
+AT(udrv_ioc_blk_attach, max_segments, 20);
+AT(udrv_ioc_blk_attach, max_bytes, 24);
+AT(udrv_ioc_blk_attach, max_segment_bytes, 28);
+AT(udrv_ioc_blk_attach, virt_boundary, 32);
+AT(udrv_ioc_blk_attach, dma_alignment, 36);
+AT(udrv_ioc_blk_attach, timeout_ms, 40);
+AT(udrv_ioc_blk_attach, deadline_ms, 44);
+AT(udrv_ioc_blk_attach, state, 48);
+AT(udrv_ioc_blk_attach, ring_entries, 52);
+AT(udrv_ioc_blk_attach, map_bytes, 56);
+AT(udrv_ioc_blk_attach, queue_bytes, 64);
+AT(udrv_ioc_blk_attach, requests_offset, 72);
+AT(udrv_ioc_blk_attach, done_offset, 76);
+AT(udrv_ioc_blk_attach, segments_offset, 80);
+SIZE(udrv_ioc_blk_disk, 152);
+AT(udrv_ioc_blk_disk, unit, 8);
+AT(udrv_ioc_blk_disk, features, 12);
+AT(udrv_ioc_blk_disk, bytes, 16);
+AT(udrv_ioc_blk_disk, logical_block, 24);
+AT(udrv_ioc_blk_disk, physical_block, 28);
+AT(udrv_ioc_blk_disk, io_opt, 32);
+AT(udrv_ioc_blk_disk, discard_bytes, 36);
+AT(udrv_ioc_blk_disk, discard_granularity, 40);
+AT(udrv_ioc_blk_disk, zeroes_bytes, 44);
+AT(udrv_ioc_blk_disk, id, 56);
+AT(udrv_ioc_blk_disk, name, 120);
+SIZE(udrv_ioc_blk_turn, 48);
+AT(udrv_ioc_blk_turn, queue, 8);
+AT(udrv_ioc_blk_turn, ready, 12);
+AT(udrv_ioc_blk_turn, timeout_ns, 16);
+AT(udrv_ioc_blk_turn, irq_count, 24);
+AT(udrv_ioc_blk_turn, late_tag, 28);
+AT(udrv_ioc_blk_turn, irq_value, 32);
+AT(udrv_ioc_blk_turn, bad_entries, 40);
+SIZE(udrv_ioc_blk_queue, 16);
+AT(udrv_ioc_blk_queue, queue, 8);
+AT(udrv_ioc_blk_queue, vector, 12);

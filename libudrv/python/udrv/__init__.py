@@ -25,13 +25,25 @@ Or be the driver of a network interface, of a device or of nothing but this proc
                 print(net.memory[packet.address:packet.address + packet.length].hex())
                 queue.done(packet.slot)
 
-The nouns are those of libudrv(3): device, bar, config, irq, dma, net. Numbers of the headers are in udrv.abi, under
-their names without UDRV_: abi.NET_READY_TX. Whatever the kernel refuses is an OSError with the errno that udrv(4) and
-udrv_net(4) document.
+Or of a disk (ram_disk.py):
+
+    with udrv.Blk() as blk:
+        blk.add(64 << 20)
+        queue = blk.queue(0)
+        while True:
+            queue.turn()
+            for request in queue.requests():
+                print(request)
+                queue.done(request, abi.BLK_IOERR)
+
+The nouns are those of libudrv(3): device, bar, config, irq, dma, net, blk. Numbers of the headers are in udrv.abi, under
+their names without UDRV_: abi.NET_READY_TX. Whatever the kernel refuses is an OSError with the errno that udrv(4),
+udrv_net(4) and udrv_blk(4) document.
 """
 
 from .abi import BIDIRECTIONAL, FROM_DEVICE, INTX, MSI, MSIX, NONE, TO_DEVICE, UdrvInfo, UdrvRegion
 from .bar import Bar
+from .blk import Blk, BlkQueue
 from .config import Config
 from .device import Device, node_path, open  # noqa: A004 - udrv.open is the noun's verb
 from .dma import Buffer, Dma, Mapping, Segment
@@ -40,6 +52,6 @@ from .net import Net, NetState
 
 __all__ = [
     "BIDIRECTIONAL", "FROM_DEVICE", "INTX", "MSI", "MSIX", "NONE", "TO_DEVICE",
-    "Bar", "Buffer", "Config", "Device", "Dma", "Irq", "Mapping", "Net", "NetState", "Record", "Segment", "UdrvInfo",
+    "Bar", "Blk", "BlkQueue", "Buffer", "Config", "Device", "Dma", "Irq", "Mapping", "Net", "NetState", "Record", "Segment", "UdrvInfo",
     "UdrvRegion", "VectorInfo", "node_path", "open",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The calls of <udrv/udrv.h> and <udrv/net.h>: numbers, and structs as the struct module writes them.
+"""The calls of <udrv/udrv.h>, <udrv/net.h> and <udrv/blk.h>: numbers, and structs as the struct module writes them.
 
 Owns every number that is shared with the kernel; test/abi compares them with the header. Formats begin with "=": sizes
 are fixed and nothing is padded, because the header's structs have no holes. The byte order is the machine's, in registers
@@ -41,6 +41,13 @@ NET_STATE = _io(0x42)
 NET_LINK = _io(0x43)
 NET_VECTOR = _io(0x44)
 NET_KICK = _io(0x45)
+BLK_ATTACH = _io(0x60)
+BLK_DISK_ADD = _io(0x61)
+BLK_DISK_RESIZE = _io(0x62)
+BLK_DISK_REMOVE = _io(0x63)
+BLK_TURN = _io(0x64)
+BLK_VECTOR = _io(0x65)
+BLK_KICK = _io(0x66)
 
 DEVICE_CONFINED = 1 << 4
 REGION_CONFIG = 6
@@ -70,6 +77,17 @@ NET_MTU_MAX, NET_MTU_MAX_ONE_BUFFER = 9600, 3400
 NET_UP, NET_PROMISC, NET_ALLMULTI, NET_RXCSUM_ON, NET_VLAN_RX_ON = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 NET_LINK_UP, NET_LINK_FULL = 1 << 0, 1 << 1
 
+# <udrv/blk.h>, without UDRV_.
+BLK_NAME_BYTES, BLK_ID_BYTES = 32, 64
+BLK_FOREVER = (1 << 64) - 1
+BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES = 0, 1, 2, 3, 4
+BLK_FUA, BLK_NO_UNMAP = 1 << 0, 1 << 1
+BLK_OK, BLK_IOERR, BLK_NOTSUPP, BLK_MEDIUM, BLK_TIMEOUT, BLK_PROTECTION, BLK_NOSPC = 0, 1, 2, 3, 4, 5, 6
+BLK_DEVICE_IS_RESET = 1 << 0
+BLK_TAKEN_OVER, BLK_COPIES = 1 << 0, 1 << 1
+BLK_WRITE_CACHE, BLK_HAS_FUA, BLK_ROTATIONAL, BLK_READ_ONLY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+BLK_READY_REQUEST, BLK_READY_IRQ, BLK_READY_LATE, BLK_READY_KICK = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+
 UdrvInfo = collections.namedtuple("UdrvInfo", (
     "features state domain bus slot function revision vendor device subsystem_vendor subsystem_device class_code "
     "region_count intx_count msi_count msix_count dma_mask_bits iommu_group numa_node"))
@@ -80,6 +98,11 @@ NetTx = collections.namedtuple("NetTx", (
 NetAttach = collections.namedtuple("NetAttach", (
     "device_fd features name address reserved0 queue_count tx_slots rx_slots max_mtu grace_ms ifindex state tx_entries "
     "map_bytes queue_bytes tx_offset tx_done_offset fill_offset rx_offset hang_ms reserved1"))
+BlkRequest = collections.namedtuple("BlkRequest", "offset bytes tag op flags segment_count unit")
+BlkSegment = collections.namedtuple("BlkSegment", "address length")
+BlkAttach = collections.namedtuple("BlkAttach", (
+    "device_fd queue_count queue_depth max_segments max_bytes max_segment_bytes virt_boundary dma_alignment timeout_ms "
+    "deadline_ms state ring_entries map_bytes queue_bytes requests_offset done_offset segments_offset reserved"))
 NetFill = collections.namedtuple("NetFill", "address length slot")
 
 # Without the "size" and "flags" that each begins with: call() writes them.
@@ -104,6 +127,10 @@ FORMATS = {
     "udrv_ioc_net_state": "II6sHI384s",
     "udrv_ioc_net_link": "II",
     "udrv_ioc_net_queue": "II",
+    "udrv_ioc_blk_attach": "iIIIIIIIIIIIQQIIII",
+    "udrv_ioc_blk_disk": "IIQIIIIIIQ64s32s",
+    "udrv_ioc_blk_turn": "IIQIIQII",
+    "udrv_ioc_blk_queue": "II",
 }
 STRUCTS = {name: struct.Struct("=II" + fields) for name, fields in FORMATS.items()}
 PROG_OP = struct.Struct("=BBBBIQQQ")
@@ -115,6 +142,10 @@ NET_FILL = struct.Struct("=QII")
 NET_RX = struct.Struct("=IIHH4x")
 RING = struct.Struct("=I60xI60x")
 NET_RINGS = struct.Struct(f"={4 * RING.size}s")  # tx, tx_done, fill, rx
+BLK_REQUEST = struct.Struct("=QIHBBHH4x")
+BLK_SEGMENT = struct.Struct("=QI4x")
+BLK_DONE = struct.Struct("=HHI")
+BLK_RINGS = struct.Struct(f"={2 * RING.size}s")  # requests, done
 
 REGISTERS = {1: struct.Struct("=B"), 2: struct.Struct("=H"), 4: struct.Struct("=I"), 8: struct.Struct("=Q")}
 

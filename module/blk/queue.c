@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests: from blk-mq to the ring, and back when they are done; a turn of the driver's loop
+ *
+ * A request's pages are mapped for the device, its segments are written to the place of its tag, and
+ * one entry goes into the ring. Where the device must not see what lies beside them (confined), or
+ * there is none, its data is copied to the tag's own buffer, which stays mapped. Nothing is allocated.
+ *
+ * The hard part is that a request is ended once, whoever comes: the driver, the driver again, or the
+ * end of the driver. Its place in queue->requests decides: it is taken from there by an exchange.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/highmem.h>
+#include <linux/hrtimer.h>
+#include <linux/nospec.h>
+
+#include "blk.h"
+
+/* ---- to the driver ---- */
+
+static bool request_has_data(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE;
+}
+
+static blk_status_t request_describe(struct request *rq, struct udrv_blk_request *e)
+{
+	*e = (struct udrv_blk_request){
+		.offset = (u64)blk_rq_pos(rq) << SECTOR_SHIFT,
+		.bytes = blk_rq_bytes(rq),
+		.tag = rq->tag,
+	};
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		e->op = UDRV_BLK_READ;
+		break;
+	case REQ_OP_WRITE:
+		e->op = UDRV_BLK_WRITE;
+		if (rq->cmd_flags & REQ_FUA)
+			e->flags |= UDRV_BLK_FUA;
+		break;
+	case REQ_OP_FLUSH:
+		e->op = UDRV_BLK_FLUSH;
+		e->offset = 0;
+		e->bytes = 0;
+		break;
+	case REQ_OP_DISCARD:
+		e->op = UDRV_BLK_DISCARD;
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		e->op = UDRV_BLK_WRITE_ZEROES;
+		if (rq->cmd_flags & REQ_NOUNMAP)
+			e->flags |= UDRV_BLK_NO_UNMAP;
+		break;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
+	return BLK_STS_OK;
+}
+
+static enum dma_data_direction request_direction(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_WRITE ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+}
+
+static void request_copy(struct request *rq, void *buffer, u32 bytes)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+
+	rq_for_each_segment(bv, rq, iter) {
+		struct bio_vec part = bv; /* the loop goes on by @bv's length */
+
+		part.bv_len = min(bv.bv_len, bytes);
+		if (!part.bv_len)
+			break;
+		if (req_op(rq) == REQ_OP_WRITE)
+			memcpy_from_bvec(buffer, &part);
+		else
+			memcpy_to_bvec(&part, buffer);
+		buffer += part.bv_len;
+		bytes -= part.bv_len;
+	}
+}
+
+/* Its data is copied: there is one segment, the tag's buffer. */
+static void request_copy_out(struct udrv_blk_queue *q, struct request *rq,
+			     struct udrv_blk_request *e)
+{
+	if (req_op(rq) == REQ_OP_WRITE)
+		request_copy(rq, q->buffers[rq->tag], e->bytes);
+	q->segments[rq->tag * q->session->max_segments] = (struct udrv_blk_segment){
+		.address = q->buffer_addresses[rq->tag],
+		.length = e->bytes,
+	};
+	e->segment_count = 1;
+}
+
+static void request_unmap(struct udrv_blk_session *s, struct request *rq)
+{
+	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
+
+	if (slot->nents && s->dma)
+		dma_unmap_sg(s->dma, slot->sg, slot->nents, request_direction(rq));
+	slot->nents = 0;
+}
+
+/* Map its pages, and say where they are. */
+static blk_status_t request_map(struct udrv_blk_queue *q, struct request *rq,
+				struct udrv_blk_request *e)
+{
+	struct udrv_blk_session *s = q->session;
+	struct udrv_blk_segment *segment = &q->segments[rq->tag * s->max_segments];
+	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
+	u32 longest = s->host->limits.max_segment_bytes;
+	struct scatterlist *sg;
+	unsigned int i;
+
+	sg_init_table(slot->sg, s->max_segments);
+	slot->nents = udrv_blk_rq_map_sg(rq, slot->sg);
+	if (!slot->nents)
+		return BLK_STS_IOERR;
+	/* NO_WARN: a full bounce buffer is no news; blk-mq tries again. */
+	slot->mapped = dma_map_sg_attrs(s->dma, slot->sg, slot->nents, request_direction(rq),
+					DMA_ATTR_NO_WARN);
+	if (!slot->mapped) {
+		slot->nents = 0;
+		return BLK_STS_RESOURCE;
+	}
+	for_each_sg(slot->sg, sg, slot->mapped, i) {
+		u64 address = sg_dma_address(sg);
+		u32 left = sg_dma_len(sg);
+
+		/* An IOMMU makes longer ones, never more of them than there were. */
+		while (left && e->segment_count < s->max_segments) {
+			u32 length = min(left, longest);
+
+			segment[e->segment_count++] = (struct udrv_blk_segment){
+				.address = address,
+				.length = length,
+			};
+			address += length;
+			left -= length;
+		}
+		if (WARN_ON_ONCE(left)) {
+			request_unmap(s, rq);
+			return BLK_STS_IOERR;
+		}
+	}
+	return BLK_STS_OK;
+}
+
+static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
+{
+	struct udrv_blk_disk *disk = hctx->queue->queuedata;
+	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(bd->rq);
+	struct udrv_blk_session *s;
+	struct udrv_blk_request e;
+	struct udrv_blk_queue *q;
+	blk_status_t status;
+
+	/* WAITS is not seen here: the queue is quiesced before, and until after. */
+	if (READ_ONCE(disk->state) != UDRV_BLK_DISK_SERVED)
+		return BLK_STS_IOERR;
+	s = disk->host->session;
+	q = &s->queues[hctx->queue_num];
+
+	status = request_describe(bd->rq, &e);
+	if (status)
+		return status;
+	e.unit = disk->made.unit;
+	slot->nents = 0;
+	if (request_has_data(bd->rq)) {
+		if (s->copies)
+			request_copy_out(q, bd->rq, &e);
+		else
+			status = request_map(q, bd->rq, &e);
+		if (status)
+			return status;
+	}
+	blk_mq_start_request(bd->rq);
+
+	spin_lock(&q->submit);
+	q->ring[q->produced & (s->ring_entries - 1)] = e;
+	/* From here on the driver may say that it is done: pairs with the exchange there. */
+	smp_store_release(&q->requests[e.tag], bd->rq);
+	udrv_ring_publish(&q->rings->requests, ++q->produced);
+	spin_unlock(&q->submit);
+	if (bd->last)
+		udrv_waiter_wake(&q->waiter);
+	return BLK_STS_OK;
+}
+
+/* What was published without @last is to be told of. */
+static void commit_rqs(struct blk_mq_hw_ctx *hctx)
+{
+	struct udrv_blk_disk *disk = hctx->queue->queuedata;
+
+	if (READ_ONCE(disk->state) == UDRV_BLK_DISK_SERVED)
+		udrv_waiter_wake(&disk->host->session->queues[hctx->queue_num].waiter);
+}
+
+/* A request is late: its driver is told, and keeps it. blk-mq holds a reference to it. */
+static enum blk_eh_timer_return request_late(struct request *rq)
+{
+	struct udrv_blk_disk *disk = rq->q->queuedata;
+	struct udrv_blk_session *s;
+	struct udrv_blk_queue *q;
+
+	/* A mutex that is held while requests are taken away from a driver, not while any is waited for. */
+	mutex_lock(&udrv_blk_lock);
+	s = disk->host->session;
+	if (s && disk->state == UDRV_BLK_DISK_SERVED) {
+		q = &s->queues[rq->mq_hctx->queue_num];
+		if (rq->tag >= 0 && READ_ONCE(q->requests[rq->tag]) == rq) {
+			set_bit(rq->tag, q->late);
+			WRITE_ONCE(q->late_any, true);
+			udrv_waiter_wake(&q->waiter);
+		}
+	}
+	mutex_unlock(&udrv_blk_lock);
+	return BLK_EH_RESET_TIMER;
+}
+
+const struct blk_mq_ops udrv_blk_mq_ops = {
+	.queue_rq = queue_rq,
+	.commit_rqs = commit_rqs,
+	.timeout = request_late,
+};
+
+/* ---- done ---- */
+
+static blk_status_t done_status(u16 status)
+{
+	static const blk_status_t known[] = {
+		[UDRV_BLK_OK] = BLK_STS_OK,
+		[UDRV_BLK_IOERR] = BLK_STS_IOERR,
+		[UDRV_BLK_NOTSUPP] = BLK_STS_NOTSUPP,
+		[UDRV_BLK_MEDIUM] = BLK_STS_MEDIUM,
+		[UDRV_BLK_TIMEOUT] = BLK_STS_TIMEOUT,
+		[UDRV_BLK_PROTECTION] = BLK_STS_PROTECTION,
+		[UDRV_BLK_NOSPC] = BLK_STS_NOSPC,
+	};
+
+	if (status >= ARRAY_SIZE(known))
+		return BLK_STS_IOERR;
+	return known[array_index_nospec(status, ARRAY_SIZE(known))];
+}
+
+/* The driver has done with @rq, which is ours now. */
+static void request_end(struct udrv_blk_queue *q, struct request *rq, struct udrv_blk_done e,
+			struct io_comp_batch *batch)
+{
+	blk_status_t status = done_status(e.status);
+	u32 bytes = blk_rq_bytes(rq);
+
+	request_unmap(q->session, rq);
+	if (q->session->copies && req_op(rq) == REQ_OP_READ)
+		request_copy(rq, q->buffers[rq->tag], min(e.bytes, bytes));
+	if (request_has_data(rq) && e.bytes < bytes) {
+		/* As many are good, the rest is not. */
+		if (e.bytes)
+			blk_update_request(rq, BLK_STS_OK, e.bytes & ~(SECTOR_SIZE - 1));
+		status = status ?: BLK_STS_IOERR;
+	}
+	if (!blk_mq_add_to_batch(rq, batch, status != BLK_STS_OK, blk_mq_end_request_batch))
+		blk_mq_end_request(rq, status);
+}
+
+/* Take what the driver put into done. */
+static void done_take(struct udrv_blk_queue *q)
+{
+	struct udrv_blk_session *s = q->session;
+	u32 filled = udrv_ring_filled(&q->rings->done, q->done_consumed, s->ring_entries);
+	DEFINE_IO_COMP_BATCH(batch);
+
+	if (filled == UDRV_RING_BROKEN) {
+		/* Where the driver says that it is. Its requests are late, and the next driver's. */
+		q->done_consumed = READ_ONCE(q->rings->done.produced);
+		filled = 0;
+		q->bad_entries++;
+	}
+	for (; filled; filled--) {
+		const struct udrv_blk_done *shared;
+		struct request *rq = NULL;
+		struct udrv_blk_done e;
+		u32 tag;
+
+		shared = &q->done[q->done_consumed++ & (s->ring_entries - 1)];
+		e.tag = READ_ONCE(shared->tag);
+		e.status = READ_ONCE(shared->status);
+		e.bytes = READ_ONCE(shared->bytes);
+		tag = array_index_nospec(e.tag, s->depth);
+		/* Pairs with queue_rq(): it has done with the request. */
+		if (e.tag < s->depth)
+			rq = xchg(&q->requests[tag], NULL);
+		if (!rq) {
+			q->bad_entries++;
+			continue;
+		}
+		request_end(q, rq, e, &batch);
+	}
+	udrv_ring_release(&q->rings->done, q->done_consumed);
+	if (batch.complete)
+		batch.complete(&batch);
+}
+
+/**
+ * udrv_blk_queue_unmap() - a driver has ended: the device reaches none of its requests any more
+ * @q: the queue, its disks quiesced, not linked
+ */
+void udrv_blk_queue_unmap(struct udrv_blk_queue *q)
+{
+	u32 tag;
+
+	for (tag = 0; tag < q->session->depth; tag++)
+		if (q->requests[tag])
+			request_unmap(q->session, q->requests[tag]);
+}
+
+/**
+ * udrv_blk_queue_requeue() - and they are blk-mq's again, for the next driver
+ * @q: the queue, unmapped, and the IOMMU flushed
+ */
+void udrv_blk_queue_requeue(struct udrv_blk_queue *q)
+{
+	struct request *rq;
+	u32 tag;
+
+	for (tag = 0; tag < q->session->depth; tag++) {
+		rq = xchg(&q->requests[tag], NULL);
+		if (rq)
+			blk_mq_requeue_request(rq, false);
+	}
+}
+
+/* ---- a turn ---- */
+
+/**
+ * udrv_blk_ready() - what there is for the driver of a queue
+ * @q: the queue
+ * Return: UDRV_BLK_READY_*
+ */
+u32 udrv_blk_ready(struct udrv_blk_queue *q)
+{
+	struct udrv_vector *v = READ_ONCE(q->vector);
+	u32 ready = 0;
+
+	if (READ_ONCE(q->produced) != READ_ONCE(q->rings->requests.consumed))
+		ready |= UDRV_BLK_READY_REQUEST;
+	if (v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == &q->waiter)
+		ready |= UDRV_BLK_READY_IRQ;
+	if (READ_ONCE(q->late_any))
+		ready |= UDRV_BLK_READY_LATE;
+	if (READ_ONCE(q->kicked))
+		ready |= UDRV_BLK_READY_KICK;
+	return ready;
+}
+
+static int turn_wait(struct udrv_blk_queue *q, u32 wanted, u64 timeout_ns)
+{
+	bool forever = timeout_ns >= KTIME_MAX;
+	ktime_t expires = 0;
+	int ret = 0;
+
+	if (!udrv_waiter_claim(&q->waiter))
+		return -EBUSY;
+	if (!forever)
+		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
+	for (;;) {
+		/* A barrier: pairs with udrv_waiter_wake(). */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (udrv_blk_ready(q) & wanted || READ_ONCE(q->session->ended))
+			break;
+		ret = udrv_waiter_sleep(forever ? NULL : &expires);
+		if (ret)
+			break;
+	}
+	__set_current_state(TASK_RUNNING);
+	udrv_waiter_release(&q->waiter);
+	return ret == -ETIME ? 0 : ret;
+}
+
+static int turn_hand_in(struct udrv_blk_queue *q)
+{
+	int ret = -ENODEV;
+
+	if (mutex_lock_interruptible(&q->lock))
+		return -EINTR;
+	if (q->linked) {
+		done_take(q);
+		ret = 0;
+	}
+	mutex_unlock(&q->lock);
+	return ret;
+}
+
+/* The tag of a request that is late, and still on its way. False: none is any more. */
+static bool late_take(struct udrv_blk_queue *q, u32 *tag)
+{
+	u32 depth = q->session->depth, i;
+
+	/* Before looking: what comes from here on is news again. Pairs with request_late(). */
+	WRITE_ONCE(q->late_any, false);
+	smp_mb(); /* request_late() */
+	for_each_set_bit(i, q->late, depth) {
+		clear_bit(i, q->late);
+		if (!READ_ONCE(q->requests[i]))
+			continue;
+		*tag = i;
+		if (find_first_bit(q->late, depth) < depth)
+			WRITE_ONCE(q->late_any, true);
+		return true;
+	}
+	return false;
+}
+
+/**
+ * udrv_blk_turn() - UDRV_IOC_BLK_TURN
+ * @s: the caller's
+ * @arg: struct udrv_ioc_blk_turn, our copy
+ */
+int udrv_blk_turn(struct udrv_blk_session *s, void *arg)
+{
+	struct udrv_ioc_blk_turn *p = arg;
+	const u32 every = UDRV_BLK_READY_REQUEST | UDRV_BLK_READY_IRQ | UDRV_BLK_READY_LATE |
+			  UDRV_BLK_READY_KICK;
+	struct udrv_blk_queue *q;
+	struct udrv_vector *v;
+	u32 wanted;
+	int ret;
+
+	if (p->flags || p->reserved || p->ready & ~every || p->queue >= s->queue_count)
+		return -EINVAL;
+	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
+	wanted = every & ~p->ready;
+
+	ret = turn_hand_in(q);
+	if (ret)
+		return ret;
+	if (p->timeout_ns && !(udrv_blk_ready(q) & wanted)) {
+		v = READ_ONCE(q->vector);
+		if (v)
+			udrv_irq_waiter_arm(v, &q->waiter);
+		ret = turn_wait(q, wanted, p->timeout_ns);
+		if (ret)
+			return ret;
+	}
+	if (READ_ONCE(s->ended))
+		return -ENODEV;
+
+	p->ready = udrv_blk_ready(q);
+	p->irq_count = 0;
+	p->irq_value = 0;
+	p->late_tag = 0;
+	p->bad_entries = READ_ONCE(q->bad_entries);
+	if (p->ready & UDRV_BLK_READY_KICK)
+		clear_bit(0, &q->kicked);
+	if (p->ready & UDRV_BLK_READY_LATE && !late_take(q, &p->late_tag))
+		p->ready &= ~UDRV_BLK_READY_LATE;
+	if (p->ready & UDRV_BLK_READY_IRQ)
+		udrv_irq_waiter_take(q->vector, &q->waiter, &p->irq_count, &p->irq_value);
+	return 0;
+}
