@@ -122,6 +122,16 @@ static inline unsigned int udrv_blk_rq_map_sg(struct request *rq, struct scatter
 #endif
 }
 
+/* 6.9: a queue has limits from the beginning. */
+static inline struct request_queue *udrv_alloc_queue(struct blk_mq_tag_set *tags)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+	return blk_mq_init_queue(tags);
+#else
+	return blk_mq_alloc_queue(tags, NULL, NULL);
+#endif
+}
+
 /**
  * struct udrv_disk_limits - what a disk can do, bytes; see struct queue_limits
  * @write_cache: it has one

@@ -89,6 +89,8 @@ int udrv_dma_charge(struct udrv_client *client, struct udrv_charge *charge, unsi
 	struct mm_struct *mm = current->mm;
 	int ret;
 
+	if (!pages)
+		return 0; /* there is nothing to uncharge later */
 	if (!mm)
 		return -EINVAL;
 	/* Most stay below the limit: who may go beyond it is asked only then. */

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 	if (rc == -EEXIST)
 		errx(1, "there is a disk of the name %s: take another one (--name)", disk.name);
 	if (rc == -EINVAL)
-		errx(1, "%s is no name for it: \"udrv\" and up to 20 small letters and digits",
+		errx(1, "%s is no name for it: \"udrv\" and up to 20 small letters, or digits",
 		     disk.name ? disk.name : "it");
 	if (rc)
 		errx(1, "cannot add a disk: %s", strerror(-rc));

@@ -61,7 +61,7 @@ struct udrv_blk_options {
 
 /**
  * struct udrv_blk_disk - what udrv_blk_add() is told; see struct udrv_ioc_blk_disk
- * @name: "udrv" and small letters and digits; NULL: "udrv%d"
+ * @name: "udrv" and small letters, or digits; NULL: "udrv%d"
  * @id: what tells this medium from others, up to 63 characters; NULL: nothing
  * @unit: which of the device's disks, 0 to 255
  * @features: UDRV_BLK_WRITE_CACHE and others

@@ -154,6 +154,8 @@ struct udrv_blk_limits {
  * @removed: it takes no driver any more
  * @disks: under udrv_blk_lock
  * @tags: shared by its disks
+ * @idle: two queues that nobody uses: when a tag set's second queue comes, or its last but one goes,
+ *	blk-mq freezes the other, which waits for the driver
  */
 struct udrv_blk {
 	struct udrv_device *udev;
@@ -167,6 +169,7 @@ struct udrv_blk {
 	bool removed;
 	struct list_head disks;
 	struct blk_mq_tag_set tags;
+	struct request_queue *idle[2];
 };
 
 /* Who has the requests of a disk. */
@@ -181,13 +184,14 @@ enum udrv_blk_disk_state {
  * @host: whose
  * @node: in host->disks; under udrv_blk_lock
  * @all: in the list of all, for their names; likewise
- * @disk: it
+ * @disk: it; NULL once it is gone; under udrv_blk_lock
  * @made: as it was added; constant but for @bytes
  * @state: see there; under udrv_blk_lock, read by queue_rq()
  * @add: puts it into the system
  * @remove: takes it out
  * @added: it is there; written by @add, read when that has ended
  * @removing: it goes: under udrv_blk_lock
+ * @rcu: for its end
  */
 struct udrv_blk_disk {
 	struct udrv_blk *host;
@@ -200,6 +204,7 @@ struct udrv_blk_disk {
 	struct work_struct remove;
 	bool added;
 	bool removing;
+	struct rcu_head rcu;
 };
 
 extern struct mutex udrv_blk_lock;

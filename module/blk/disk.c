@@ -35,11 +35,12 @@ static LIST_HEAD(all_disks); /* under udrv_blk_lock */
  */
 void udrv_blk_disk_set_state(struct udrv_blk_disk *disk, enum udrv_blk_disk_state state)
 {
-	struct request_queue *queue = disk->disk->queue;
+	struct request_queue *queue;
 
 	lockdep_assert_held(&udrv_blk_lock);
-	if (disk->state == state)
+	if (disk->state == state || !disk->disk)
 		return;
+	queue = disk->disk->queue;
 	/* Whoever is in queue_rq() is waited for. Not again: it counts. */
 	if (disk->state != UDRV_BLK_DISK_WAITS)
 		blk_mq_quiesce_queue(queue);
@@ -64,32 +65,39 @@ static void disk_add_work(struct work_struct *work)
 	disk->added = !ret;
 }
 
-/* In no list any more. */
-static void disk_free(struct udrv_blk_disk *disk)
+/* Nobody kicks it any more. */
+static void gendisk_put(struct gendisk *gendisk)
 {
-	put_disk(disk->disk);
-	kfree(disk);
+	cancel_delayed_work_sync(&gendisk->queue->requeue_work);
+	put_disk(gendisk);
 }
 
 /* By its driver's wish: what is dirty is written, and it is asked for that. */
 static void disk_remove_work(struct work_struct *work)
 {
 	struct udrv_blk_disk *disk = container_of(work, struct udrv_blk_disk, remove);
+	struct gendisk *gendisk;
+	bool ours;
 
 	flush_work(&disk->add);
 	if (disk->added)
 		del_gendisk(disk->disk);
 	mutex_lock(&udrv_blk_lock);
-	if (list_empty(&disk->node)) {
-		/* udrv_blk_delete() has it, and waits for us. */
-		disk->added = false;
-		mutex_unlock(&udrv_blk_lock);
-		return;
-	}
-	list_del_init(&disk->node);
-	list_del(&disk->all);
+	disk->added = false;
+	gendisk = disk->disk;
+	disk->disk = NULL;
 	mutex_unlock(&udrv_blk_lock);
-	disk_free(disk);
+	gendisk_put(gendisk); /* while it is in a list, its host has the tag set that this may need */
+
+	mutex_lock(&udrv_blk_lock);
+	ours = !list_empty(&disk->node); /* else udrv_blk_delete() has it, and waits for us */
+	if (ours) {
+		list_del_init(&disk->node);
+		list_del(&disk->all);
+	}
+	mutex_unlock(&udrv_blk_lock);
+	if (ours)
+		kfree_rcu(disk, rcu); /* commit_rqs() may look at it */
 }
 
 /**
@@ -109,10 +117,12 @@ void udrv_blk_disk_lose(struct udrv_blk_disk *disk)
 	}
 	if (disk->added)
 		del_gendisk(disk->disk);
+	if (disk->disk)
+		gendisk_put(disk->disk);
 	mutex_lock(&udrv_blk_lock);
 	list_del(&disk->all); /* only now is its name free */
 	mutex_unlock(&udrv_blk_lock);
-	disk_free(disk);
+	kfree_rcu(disk, rcu);
 }
 
 /* ---- making ---- */
@@ -157,7 +167,10 @@ static int disk_check(struct udrv_ioc_blk_disk *p)
 	return 0;
 }
 
-/* "udrv", then small letters and digits: no other driver's disk has such a name. */
+/*
+ * "udrv", then small letters, or digits: no other driver's disk has such a name, and none is that of a
+ * partition of another one.
+ */
 static bool name_valid(const char *name)
 {
 	size_t length = strnlen(name, UDRV_BLK_NAME_BYTES), i;
@@ -166,7 +179,7 @@ static bool name_valid(const char *name)
 	    length <= strlen(NAME_PREFIX) || length > strlen(NAME_PREFIX) + NAME_LETTERS)
 		return false;
 	for (i = strlen(NAME_PREFIX); i < length; i++)
-		if (!islower(name[i]) && !isdigit(name[i]))
+		if (isdigit(name[strlen(NAME_PREFIX)]) ? !isdigit(name[i]) : !islower(name[i]))
 			return false;
 	return true;
 }
@@ -312,7 +325,8 @@ int udrv_blk_disk_add(struct udrv_blk_session *s, void *arg)
 		goto out;
 	disk = disk_find(s->host, p->unit);
 	if (disk) {
-		if (disk->removing || disk->state == UDRV_BLK_DISK_SERVED)
+		/* One that is being removed, too, is served until it is gone. */
+		if (!disk->disk || disk->state == UDRV_BLK_DISK_SERVED)
 			ret = -EBUSY;
 		else if (!disk_is_same(disk, p))
 			ret = -EINVAL;

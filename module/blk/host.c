@@ -23,8 +23,9 @@ static void deadline_over(struct work_struct *work)
 	struct udrv_blk_disk *disk;
 
 	mutex_lock(&udrv_blk_lock);
-	if (!host->session)
-		list_for_each_entry(disk, &host->disks, node)
+	/* Those, too, that a new driver has not named. */
+	list_for_each_entry(disk, &host->disks, node)
+		if (disk->state == UDRV_BLK_DISK_WAITS)
 			udrv_blk_disk_set_state(disk, UDRV_BLK_DISK_FAILS);
 	mutex_unlock(&udrv_blk_lock);
 }
@@ -44,9 +45,16 @@ static struct udrv_blk_limits limits_of(const struct udrv_blk_session *s,
 	};
 }
 
+static void idle_free(struct request_queue *queue)
+{
+	blk_mq_destroy_queue(queue);
+	blk_put_queue(queue);
+}
+
 static struct udrv_blk *host_create(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 {
 	struct udrv_blk *host;
+	unsigned int i;
 	int ret;
 
 	if (!capable(CAP_SYS_ADMIN))
@@ -69,18 +77,33 @@ static struct udrv_blk *host_create(struct udrv_blk_session *s, struct udrv_ioc_
 	host->tags.cmd_size = sizeof(struct udrv_blk_slot) +
 			      (s->copies ? 0 : p->max_segments * sizeof(struct scatterlist));
 	ret = blk_mq_alloc_tag_set(&host->tags);
-	if (ret) {
-		kfree(host);
-		return ERR_PTR(ret);
+	if (ret)
+		goto err_free;
+	for (i = 0; i < ARRAY_SIZE(host->idle); i++) {
+		host->idle[i] = udrv_alloc_queue(&host->tags);
+		if (IS_ERR(host->idle[i])) {
+			ret = PTR_ERR(host->idle[i]);
+			goto err_idle;
+		}
 	}
 	__module_get(THIS_MODULE); /* rmmod does not end disks */
 	return host;
+
+err_idle:
+	while (i--)
+		idle_free(host->idle[i]);
+	blk_mq_free_tag_set(&host->tags);
+err_free:
+	kfree(host);
+	return ERR_PTR(ret);
 }
 
 /* Nobody refers to it, and it has no disk. */
 static void host_free(struct udrv_blk *host)
 {
 	cancel_delayed_work_sync(&host->deadline);
+	idle_free(host->idle[1]);
+	idle_free(host->idle[0]);
 	blk_mq_free_tag_set(&host->tags);
 	kfree(host);
 	module_put(THIS_MODULE);
@@ -158,7 +181,7 @@ static int host_take_over(struct udrv_blk *host, struct udrv_blk_session *s,
 int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 {
 	struct udrv_device *udev = s->client ? s->client->udev : NULL;
-	struct udrv_blk *host;
+	struct udrv_blk *host, *old = NULL, *made = NULL;
 	unsigned int noio;
 	int ret = 0;
 	u32 i;
@@ -173,6 +196,13 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 		goto out;
 	}
 	host = udev ? udev->blk : NULL;
+	if (host && !host->session && list_empty(&host->disks)) {
+		/* Its last disk went after its driver: whatever it was made with is over. */
+		host->removed = true;
+		udev->blk = NULL;
+		old = host;
+		host = NULL;
+	}
 	if (host) {
 		ret = host_take_over(host, s, p);
 		p->state = UDRV_BLK_TAKEN_OVER;
@@ -184,7 +214,7 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 		goto out;
 	if (READ_ONCE(s->ended)) { /* its client, meanwhile */
 		if (!(p->state & UDRV_BLK_TAKEN_OVER))
-			host_free(host);
+			made = host;
 		ret = -ENODEV;
 		goto out;
 	}
@@ -201,10 +231,13 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 		s->queues[i].linked = true;
 		mutex_unlock(&s->queues[i].lock);
 	}
-	cancel_delayed_work(&host->deadline); /* if it runs, it finds a driver */
 out:
 	mutex_unlock(&udrv_blk_lock);
 	memalloc_noio_restore(noio);
+	if (old)
+		host_free(old);
+	if (made)
+		host_free(made);
 	return ret;
 }
 
@@ -243,8 +276,8 @@ void udrv_blk_unlink(struct udrv_blk_session *s, bool safe)
 	}
 	host->session = NULL;
 	if (host->deadline_ms)
-		queue_delayed_work(udrv_blk_wq, &host->deadline,
-				   msecs_to_jiffies(host->deadline_ms));
+		/* Not behind works that wait for a driver. */
+		mod_delayed_work(udrv_wq, &host->deadline, msecs_to_jiffies(host->deadline_ms));
 out:
 	mutex_unlock(&udrv_blk_lock);
 }
@@ -274,7 +307,7 @@ void udrv_blk_release_requests(struct udrv_blk_session *s)
 			host->udev->blk = NULL;
 	} else {
 		list_for_each_entry(disk, &host->disks, node)
-			if (disk->state == UDRV_BLK_DISK_FAILS)
+			if (disk->state == UDRV_BLK_DISK_FAILS && disk->disk)
 				blk_mq_kick_requeue_list(disk->disk->queue);
 	}
 	mutex_unlock(&udrv_blk_lock);

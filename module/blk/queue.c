@@ -182,6 +182,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 
 	spin_lock(&q->submit);
 	q->ring[q->produced & (s->ring_entries - 1)] = e;
+	clear_bit(e.tag, q->late); /* that was another one of this tag */
 	/* From here on the driver may say that it is done: pairs with the exchange there. */
 	smp_store_release(&q->requests[e.tag], bd->rq);
 	udrv_ring_publish(&q->rings->requests, ++q->produced);
@@ -214,6 +215,7 @@ static enum blk_eh_timer_return request_late(struct request *rq)
 		q = &s->queues[rq->mq_hctx->queue_num];
 		if (rq->tag >= 0 && READ_ONCE(q->requests[rq->tag]) == rq) {
 			set_bit(rq->tag, q->late);
+			smp_mb__after_atomic(); /* pairs with late_take() */
 			WRITE_ONCE(q->late_any, true);
 			udrv_waiter_wake(&q->waiter);
 		}

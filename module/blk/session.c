@@ -37,48 +37,63 @@ static void session_layout(struct udrv_blk_session *s, struct udrv_ioc_blk_attac
 	p->ring_entries = s->ring_entries;
 }
 
+/* Places for buffers; without a device they are in the area. */
 static int buffers_alloc(struct udrv_blk_queue *q)
 {
 	struct udrv_blk_session *s = q->session;
 	u64 at = s->queue_bytes * s->queue_count + (u64)q->index * s->depth * s->max_bytes;
-	dma_addr_t address;
 	u32 tag;
 
 	q->buffers = kvcalloc(s->depth, sizeof(*q->buffers), GFP_KERNEL_ACCOUNT);
 	q->buffer_addresses = kvcalloc(s->depth, sizeof(*q->buffer_addresses), GFP_KERNEL_ACCOUNT);
 	if (!q->buffers || !q->buffer_addresses)
 		return -ENOMEM;
-	for (tag = 0; tag < s->depth; tag++, at += s->max_bytes) {
-		if (!s->dma) {
-			q->buffers[tag] = s->area + at;
-			q->buffer_addresses[tag] = at;
-			continue;
-		}
-		/* One piece for the device, whatever pages it is made of: it is confined by an IOMMU. */
-		q->buffers[tag] = dma_alloc_attrs(s->dma, s->max_bytes, &address,
-						  GFP_KERNEL_ACCOUNT | __GFP_ZERO,
-						  DMA_ATTR_NO_WARN);
-		if (!q->buffers[tag])
-			return -ENOMEM;
-		q->buffer_addresses[tag] = address;
+	for (tag = 0; !s->dma && tag < s->depth; tag++, at += s->max_bytes) {
+		q->buffers[tag] = s->area + at;
+		q->buffer_addresses[tag] = at;
 	}
 	return 0;
 }
 
-/* The device is quiet, or never knew of them. */
-static void buffers_free(struct udrv_blk_queue *q, struct device *dma)
+/* Those of a device are given back: it is quiet, or never knew of them. client->lock is held. */
+static void session_unmap(struct udrv_blk_session *s)
 {
-	struct udrv_blk_session *s = q->session;
-	u32 tag;
+	u32 i, tag;
 
-	for (tag = 0; dma && q->buffers && tag < s->depth; tag++)
-		if (q->buffers[tag])
-			dma_free_attrs(dma, s->max_bytes, q->buffers[tag],
-				       q->buffer_addresses[tag], DMA_ATTR_NO_WARN);
-	kvfree(q->buffers);
-	kvfree(q->buffer_addresses);
-	q->buffers = NULL;
-	q->buffer_addresses = NULL;
+	for (i = 0; s->dma && s->copies && i < s->queue_count; i++) {
+		struct udrv_blk_queue *q = &s->queues[i];
+
+		for (tag = 0; tag < s->depth; tag++) {
+			if (q->buffers[tag])
+				dma_free_attrs(s->dma, s->max_bytes, q->buffers[tag],
+					       q->buffer_addresses[tag], DMA_ATTR_NO_WARN);
+			q->buffers[tag] = NULL;
+		}
+	}
+	s->dma = NULL;
+}
+
+/* And made: one piece for the device, whatever pages it is of, since it is confined by an IOMMU. */
+static int session_map(struct udrv_blk_session *s)
+{
+	dma_addr_t address;
+	u32 i, tag;
+
+	for (i = 0; s->copies && i < s->queue_count; i++) {
+		struct udrv_blk_queue *q = &s->queues[i];
+
+		for (tag = 0; tag < s->depth; tag++) {
+			q->buffers[tag] = dma_alloc_attrs(s->dma, s->max_bytes, &address,
+							  GFP_KERNEL_ACCOUNT | __GFP_ZERO,
+							  DMA_ATTR_NO_WARN);
+			if (!q->buffers[tag]) {
+				session_unmap(s);
+				return -ENOMEM;
+			}
+			q->buffer_addresses[tag] = address;
+		}
+	}
+	return 0;
 }
 
 static int queue_alloc(struct udrv_blk_session *s, u32 index, const struct udrv_ioc_blk_attach *p)
@@ -104,7 +119,8 @@ static void session_destroy(struct udrv_blk_session *s)
 	for (i = 0; i < s->queue_count; i++) {
 		struct udrv_blk_queue *q = &s->queues[i];
 
-		buffers_free(q, s->dma);
+		kvfree(q->buffers);
+		kvfree(q->buffer_addresses);
 		kvfree(q->requests);
 		bitmap_free(q->late);
 	}
@@ -187,7 +203,8 @@ static int attach_check(struct udrv_ioc_blk_attach *p)
 		return -EINVAL;
 	if (p->max_segment_bytes && p->max_segment_bytes < PAGE_SIZE)
 		return -EINVAL;
-	if (p->virt_boundary && !power_within(p->virt_boundary, PAGE_SIZE, 1U << 30))
+	/* What an IOMMU or a bounce buffer keeps of an address is its place in a page. */
+	if (p->virt_boundary && p->virt_boundary != PAGE_SIZE)
 		return -EINVAL;
 	if (p->dma_alignment && !power_within(p->dma_alignment, 4, PAGE_SIZE))
 		return -EINVAL;
@@ -217,6 +234,8 @@ static int attach_to_client(struct udrv_blk_session *s)
 	else if (!udrv_dma_reaches_memory(s->dma))
 		ret = -EOPNOTSUPP;
 	else
+		ret = session_map(s);
+	if (!ret)
 		client->blk = s;
 	udrv_client_unlock(client);
 	return ret;
@@ -226,8 +245,10 @@ static int attach_to_client(struct udrv_blk_session *s)
 static void detach_from_client(struct udrv_blk_session *s)
 {
 	mutex_lock(&s->client->lock);
-	if (s->client->blk == s) /* else the client's end has done it */
+	if (s->client->blk == s) { /* else the client's end has done it */
 		s->client->blk = NULL;
+		session_unmap(s);
+	}
 	mutex_unlock(&s->client->lock);
 }
 
@@ -261,6 +282,9 @@ int udrv_blk_attach(struct udrv_blk_session **session, struct udrv_ioc_blk_attac
 	ret = -EINVAL;
 	if (s->copies && (u64)s->queue_count * s->depth * s->max_bytes > UDRV_BLK_COPY_BYTES_MAX)
 		goto err_session;
+	ret = session_alloc(s, p);
+	if (ret)
+		goto err_session;
 	if (client) {
 		/* What the device holds is locked memory, as that of DMA_ALLOC is. */
 		ret = udrv_dma_charge(client, &s->charge, session_pages(s));
@@ -270,9 +294,7 @@ int udrv_blk_attach(struct udrv_blk_session **session, struct udrv_ioc_blk_attac
 		if (ret)
 			goto err_session;
 	}
-	ret = session_alloc(s, p);
-	if (!ret)
-		ret = udrv_blk_link(s, p);
+	ret = udrv_blk_link(s, p);
 	if (ret)
 		goto err_detach;
 	if (s->copies)
@@ -307,9 +329,11 @@ static void session_put(struct udrv_blk_session *s)
  */
 void udrv_blk_attach_undo(struct udrv_blk_session *s)
 {
-	udrv_blk_unlink(s, true);
+	/* First: from here on the client's end has ended all of it, or knows nothing of it. */
 	if (s->client)
 		detach_from_client(s);
+	udrv_blk_unlink(s, true);
+	udrv_blk_release_requests(s);
 	session_put(s);
 }
 
@@ -362,12 +386,10 @@ struct udrv_blk_session *udrv_blk_detach(struct udrv_client *client, bool safe)
 	if (!s)
 		return NULL;
 	udrv_blk_unlink(s, safe);
-	for (i = 0; i < s->queue_count; i++) {
+	for (i = 0; i < s->queue_count; i++)
 		udrv_blk_queue_unmap(&s->queues[i]);
-		/* Not behind the flush: they are a confined device's, and its IOMMU is strict. */
-		buffers_free(&s->queues[i], s->dma);
-	}
-	s->dma = NULL;
+	/* Not behind the flush: they are a confined device's, and its IOMMU is strict. */
+	session_unmap(s);
 	client->blk = NULL;
 	return s;
 }

@@ -256,7 +256,8 @@ static void names(void)
 {
 	static const char *const bad[] = { "",	"udrv",	      "sda",   "udrv-a", "udrvA", "udrv/a",
 					   ".", "udrv%d%d", "udrv%s", "nvme0n1",
-					   "udrv012345678901234567890" };
+					   "udrv012345678901234567890",
+					   "udrv0p1", "udrva1" };
 	struct udrv_ioc_blk_attach options = blkif_options(-1);
 	struct udrv_ioc_blk_disk call, first;
 	struct blkif_ram ram = { 0 }, other_ram = { 0 };
@@ -335,6 +336,7 @@ static void bad_values(void)
 	BAD(max_segment_bytes, 4095);
 	BAD(virt_boundary, 512);
 	BAD(virt_boundary, 12288);
+	BAD(virt_boundary, 8192);
 	BAD(dma_alignment, 2);
 	BAD(dma_alignment, 8192);
 	BAD(timeout_ms, 600001);
@@ -385,6 +387,35 @@ static void bad_disks(void)
 	BAD_DISK(discard_granularity, 100);
 	BAD_DISK(zeroes_bytes, 100);
 	blkif_close(&b);
+}
+
+/* A disk comes, and goes, while another one of the same driver's has a request that waits for that driver. */
+static void two_disks(void)
+{
+	struct udrv_ioc_blk_attach options = blkif_options(-1);
+	struct udrv_ioc_blk_disk disk = blkif_disk(), call = { .size = sizeof(call), .unit = 1 };
+	struct udrv_blk_request first, r;
+	struct blkif b;
+
+	REQUIRE_OK(blkif_attach(&b, &options));
+	REQUIRE_OK(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk));
+	first = blkif_take(&b, 0); /* the kernel's look for partitions, which is left waiting */
+	CHECK_EQ(first.unit, 0);
+	tap_step("another one comes");
+	disk = blkif_disk();
+	disk.unit = 1;
+	strcpy((char *)disk.name, "udrvother");
+	CHECK_EQ(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk), 0);
+	do {
+		r = blkif_take(&b, 0);
+		CHECK_EQ(r.unit, 1);
+		blkif_done(&b, 0, r.tag, UDRV_BLK_OK, r.bytes);
+	} while (!blkif_there("udrvother"));
+	tap_step("and goes");
+	CHECK_EQ(blkif_call(&b, UDRV_IOC_BLK_DISK_REMOVE, &call), 0);
+	blkif_close(&b);
+	blkif_wait_there("udrvother", false);
+	blkif_wait_there(BLKIF_NAME, false);
 }
 
 /* ---- the end ---- */
@@ -591,7 +622,7 @@ int main(int argc, char **argv)
 		TAP_TEST(reads_and_writes), TAP_TEST(other_requests), TAP_TEST(limits),
 		TAP_TEST(resize_and_remove), TAP_TEST(names),	      TAP_TEST(bad_values),
 		TAP_TEST(bad_disks),	     TAP_TEST(goes_at_work),  TAP_TEST(nonsense),
-		TAP_TEST(late),
+		TAP_TEST(late),		     TAP_TEST(two_disks),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

@@ -146,8 +146,8 @@ struct udrv_blk_rings {
  * @max_segments: in: of a request, 1 to 256
  * @max_bytes:	in: of a request, a multiple of 4,096, up to 4 MiB
  * @max_segment_bytes: in: at least 4,096; 0, and with @virt_boundary: @max_bytes
- * @virt_boundary: in: a power of two, 4,096 or more: segments but the first begin at a multiple of it,
- *		and those but the last end at one (PRP lists); 0: no such limit
+ * @virt_boundary: in: 4,096: segments but the first begin at a multiple of it, and those but the last
+ *		end at one (PRP lists); 0: no such limit
  * @dma_alignment: in: a power of two, 4 to 4,096: what addresses are a multiple of, those of a direct
  *		request's memory too; 0: 512
  * @timeout_ms:	in: after how long a request that is not done is told of, up to 600,000; 0: 30,000
@@ -223,7 +223,7 @@ struct udrv_ioc_blk_attach {
  * @reserved:	in: 0
  * @id:		in: what tells this medium from others, its serial number for example, up to the first
  *		zero byte
- * @name:	in: "udrv" and up to 20 small letters and digits; or "udrv%d": the first that is free.
+ * @name:	in: "udrv" and up to 20 small letters, or digits; or "udrv%d": the first that is free.
  *		Taken over: the name that it has, or "udrv%d". out: its name
  *
  * DISK_ADD returns before the disk is there: the kernel looks for partitions first, which the caller
