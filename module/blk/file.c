@@ -228,8 +228,11 @@ int udrv_blk_init(void)
 {
 	int ret;
 
-	/* Disks come and go there, and wait for their drivers meanwhile: for reclaim, too. */
-	udrv_blk_wq = alloc_workqueue("udrv-blk", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/*
+	 * Disks come and go there, and wait for their drivers meanwhile, and a disk's going for its coming.
+	 * Nothing that gets memory back does: no rescuer, which would have to be one for both.
+	 */
+	udrv_blk_wq = alloc_workqueue("udrv-blk", WQ_UNBOUND, 0);
 	if (!udrv_blk_wq)
 		return -ENOMEM;
 	ret = misc_register(&blk_misc);
