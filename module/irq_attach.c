@@ -128,34 +128,41 @@ static void waiter_detach(struct udrv_vector *v, struct udrv_waiter *waiter)
 
 /**
  * udrv_irq_waiter_attach() - a vector's interrupts wake a queue, and nobody else
- * @client: the client, client->lock held
+ * @client: the client
  * @index: the vector
- * @waiter: the queue's; lives until the client's end
- * @old: the vector that it had before, or NULL
+ * @waiter: the queue's, which has another one so far, or none; lives until the client's end
  *
- * Return: the vector, or an ERR_PTR: -EINVAL there is none, -EBUSY it goes somewhere else
+ * Return: 0; -EINVAL there is no such vector, -EBUSY it goes somewhere else; -EINTR, -ENODEV
  */
-struct udrv_vector *udrv_irq_waiter_attach(struct udrv_client *client, u32 index,
-					   struct udrv_waiter *waiter, struct udrv_vector *old)
+int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_waiter *waiter)
 {
 	struct udrv_vector *v;
 	unsigned long flags;
+	int ret;
 
-	lockdep_assert_held(&client->lock);
+	ret = udrv_client_lock(client);
+	if (ret)
+		return ret;
+	ret = -EINVAL;
 	if (index >= client->irq.count)
-		return ERR_PTR(-EINVAL);
+		goto out;
 	v = &client->irq.vectors[index];
+	ret = -EBUSY;
 	if (v->eventfd || (v->waiter && v->waiter != waiter))
-		return ERR_PTR(-EBUSY);
-	if (old && old != v)
-		waiter_detach(old, waiter);
+		goto out;
+	if (waiter->vector && waiter->vector != v)
+		waiter_detach(waiter->vector, waiter);
 
 	spin_lock_irqsave(&v->lock, flags);
 	v->waiter = waiter;
 	clear_bit(v->index, v->bits);
 	spin_unlock_irqrestore(&v->lock, flags);
+	WRITE_ONCE(waiter->vector, v);
 	udrv_waiter_wake(waiter); /* what is pending already */
-	return v;
+	ret = 0;
+out:
+	udrv_client_unlock(client);
+	return ret;
 }
 
 /**

@@ -30,8 +30,9 @@ bool udrv_pci_has_reset(const struct udrv_device *udev)
  * udrv_pci_is_quiet() - is it certain that the device works on nothing any more?
  * @udev: the device, after udrv_pci_reset_at_end()
  *
- * A function-level reset ends whatever was asked for (PCIe 6.6.2). Of the other kinds some do nothing
- * to a function's engines.
+ * A function-level reset ends whatever was asked for (PCIe 6.6.2), and so do those that the kernel prefers
+ * to it, a device's own and ACPI's. Of the other kinds some do nothing to a function's engines: whoever
+ * puts one of those first (reset_method in sysfs) answers for it.
  *
  * Context: process, client->lock held.
  */

@@ -15,11 +15,14 @@
 #ifndef UDRV_RING_H
 #define UDRV_RING_H
 
+#include <linux/ktime.h>
 #include <linux/poll.h>
 #include <linux/rcuwait.h>
 #include <linux/wait.h>
 
 #include <udrv/ring.h>
+
+#include "udrv.h"
 
 #define UDRV_RING_BROKEN U32_MAX
 
@@ -59,10 +62,14 @@ static inline void udrv_ring_release(struct udrv_ring *ring, u32 consumed)
  * struct udrv_waiter - a place to wait for rings and interrupts together
  * @thread: the one that sleeps in the call of its queue
  * @polls: pollers
+ * @kicked: it is to look up
+ * @vector: the interrupt that wakes it, or NULL; written under client->lock
  */
 struct udrv_waiter {
 	struct rcuwait thread;
 	wait_queue_head_t polls;
+	unsigned long kicked;
+	struct udrv_vector *vector;
 };
 
 static inline void udrv_waiter_init(struct udrv_waiter *waiter)
@@ -82,8 +89,61 @@ static __always_inline void udrv_waiter_wake(struct udrv_waiter *waiter)
 		wake_up_poll(&waiter->polls, EPOLLIN | EPOLLRDNORM);
 }
 
+/* End its wait, or the next one. */
+static inline void udrv_waiter_kick(struct udrv_waiter *waiter)
+{
+	set_bit(0, &waiter->kicked);
+	udrv_waiter_wake(waiter);
+}
+
+/* Has its vector fired? */
+static inline bool udrv_waiter_fired(const struct udrv_waiter *waiter)
+{
+	const struct udrv_vector *v = READ_ONCE(waiter->vector);
+
+	return v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == waiter;
+}
+
 bool udrv_waiter_claim(struct udrv_waiter *waiter);
 void udrv_waiter_release(struct udrv_waiter *waiter);
 int udrv_waiter_sleep(ktime_t *expires);
+
+/**
+ * udrv_waiter_wait() - arm the vector, and sleep until there is something
+ * @waiter: where
+ * @timeout_ns: at most so long; KTIME_MAX and more: for ever
+ * @found: is there? Asked with the thread set to sleep
+ * @wanted: to be given to @found
+ *
+ * Return: 0, also when the time is over; -EBUSY another thread waits here; -EINTR
+ */
+static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 timeout_ns,
+					    bool (*found)(struct udrv_waiter *waiter, u32 wanted),
+					    u32 wanted)
+{
+	struct udrv_vector *v = READ_ONCE(waiter->vector);
+	bool forever = timeout_ns >= KTIME_MAX;
+	ktime_t expires = 0;
+	int ret = 0;
+
+	if (v)
+		udrv_irq_waiter_arm(v, waiter);
+	if (!udrv_waiter_claim(waiter))
+		return -EBUSY;
+	if (!forever)
+		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
+	for (;;) {
+		/* A barrier: pairs with udrv_waiter_wake(). */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (found(waiter, wanted))
+			break;
+		ret = udrv_waiter_sleep(forever ? NULL : &expires);
+		if (ret)
+			break;
+	}
+	__set_current_state(TASK_RUNNING);
+	udrv_waiter_release(waiter);
+	return ret == -ETIME ? 0 : ret;
+}
 
 #endif /* UDRV_RING_H */

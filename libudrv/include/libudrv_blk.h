@@ -24,6 +24,7 @@
 #define LIBUDRV_BLK_H
 
 #include <libudrv.h>
+#include <libudrv_ring.h>
 #include <udrv/blk.h>
 
 #ifdef __cplusplus
@@ -145,19 +146,12 @@ int udrv_blk_kick(struct udrv_blk *blk, unsigned int queue);
 
 /* ---- queues ------------------------------------------------------------------------------- */
 
-/* One ring as its driver sees it. */
-struct udrv_blk_ring {
-	struct udrv_ring *shared;
-	uint32_t mask;
-	uint32_t index; /* ours: consumed or produced */
-};
-
 /**
  * struct udrv_blk_queue - a queue's rings; from udrv_blk_get_queue()
  * @turn: the call, with its answer: ready, irq_count, irq_value, late_tag
  */
 struct udrv_blk_queue {
-	struct udrv_blk_ring requests, done;
+	struct udrv_ring_side requests, done;
 	const struct udrv_blk_request *request_entries;
 	struct udrv_blk_done *done_entries;
 	const struct udrv_blk_segment *segments;
@@ -172,8 +166,7 @@ struct udrv_blk_queue *udrv_blk_get_queue(struct udrv_blk *blk, unsigned int ind
 /** udrv_blk_count() - requests that wait to be taken */
 static inline uint32_t udrv_blk_count(const struct udrv_blk_queue *queue)
 {
-	return __atomic_load_n(&queue->requests.shared->produced, __ATOMIC_ACQUIRE) -
-	       queue->requests.index;
+	return udrv_ring_count(&queue->requests);
 }
 
 /** udrv_blk_at() - the request @n, from 0, of those that wait */
@@ -186,8 +179,7 @@ static inline const struct udrv_blk_request *udrv_blk_at(const struct udrv_blk_q
 /** udrv_blk_consume() - the first @count were taken, and their entries may be used again */
 static inline void udrv_blk_consume(struct udrv_blk_queue *queue, uint32_t count)
 {
-	queue->requests.index += count;
-	__atomic_store_n(&queue->requests.shared->consumed, queue->requests.index, __ATOMIC_RELEASE);
+	udrv_ring_consume(&queue->requests, count);
 }
 
 /** udrv_blk_segments() - where the data of the request @tag lies; its, until it is done */

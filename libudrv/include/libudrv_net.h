@@ -23,6 +23,7 @@
 #define LIBUDRV_NET_H
 
 #include <libudrv.h>
+#include <libudrv_ring.h>
 #include <udrv/net.h>
 
 #ifdef __cplusplus
@@ -107,19 +108,12 @@ int udrv_net_kick(struct udrv_net *net, unsigned int queue);
 
 /* ---- queues ------------------------------------------------------------------------------- */
 
-/* One ring as its driver sees it. */
-struct udrv_net_ring {
-	struct udrv_ring *shared;
-	uint32_t mask;
-	uint32_t index; /* ours: consumed or produced */
-};
-
 /**
  * struct udrv_net_queue - a queue's rings; from udrv_net_get_queue()
  * @turn: the call, with its answer: ready, irq_count, irq_value
  */
 struct udrv_net_queue {
-	struct udrv_net_ring tx, tx_done, fill, rx;
+	struct udrv_ring_side tx, tx_done, fill, rx;
 	const struct udrv_net_tx *tx_entries;
 	uint32_t *tx_done_entries;
 	const struct udrv_net_fill *fill_entries;
@@ -131,22 +125,10 @@ struct udrv_net_queue {
 /** udrv_net_get_queue() - queue @index; the object's, valid until udrv_net_close(); NULL: there is none */
 struct udrv_net_queue *udrv_net_get_queue(struct udrv_net *net, unsigned int index);
 
-/* Entries that the kernel has produced and we have not consumed. */
-static inline uint32_t udrv_net_ring_count(const struct udrv_net_ring *ring)
-{
-	return __atomic_load_n(&ring->shared->produced, __ATOMIC_ACQUIRE) - ring->index;
-}
-
-static inline void udrv_net_ring_consume(struct udrv_net_ring *ring, uint32_t count)
-{
-	ring->index += count;
-	__atomic_store_n(&ring->shared->consumed, ring->index, __ATOMIC_RELEASE);
-}
-
 /** udrv_net_tx_count() - pieces of packets that wait to be sent */
 static inline uint32_t udrv_net_tx_count(const struct udrv_net_queue *queue)
 {
-	return udrv_net_ring_count(&queue->tx);
+	return udrv_ring_count(&queue->tx);
 }
 
 /** udrv_net_tx_at() - the piece @n, from 0, of those that wait */
@@ -158,7 +140,7 @@ static inline const struct udrv_net_tx *udrv_net_tx_at(const struct udrv_net_que
 /** udrv_net_tx_consume() - the first @count were taken, and their entries may be used again */
 static inline void udrv_net_tx_consume(struct udrv_net_queue *queue, uint32_t count)
 {
-	udrv_net_ring_consume(&queue->tx, count);
+	udrv_ring_consume(&queue->tx, count);
 }
 
 /** udrv_net_tx_done() - the device has done with the packet in @slot; told by the next turn */
@@ -170,7 +152,7 @@ static inline void udrv_net_tx_done(struct udrv_net_queue *queue, uint32_t slot)
 /** udrv_net_fill_count() - empty buffers that wait to be given to the device */
 static inline uint32_t udrv_net_fill_count(const struct udrv_net_queue *queue)
 {
-	return udrv_net_ring_count(&queue->fill);
+	return udrv_ring_count(&queue->fill);
 }
 
 /** udrv_net_fill_at() - the buffer @n of them */
@@ -183,7 +165,7 @@ static inline const struct udrv_net_fill *udrv_net_fill_at(const struct udrv_net
 /** udrv_net_fill_consume() - the first @count were taken */
 static inline void udrv_net_fill_consume(struct udrv_net_queue *queue, uint32_t count)
 {
-	udrv_net_ring_consume(&queue->fill, count);
+	udrv_ring_consume(&queue->fill, count);
 }
 
 /**

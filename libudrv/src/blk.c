@@ -7,13 +7,11 @@
  * libudrv_blk.h: it is a few loads and stores.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -35,10 +33,9 @@ static void queue_init(struct udrv_blk *blk, uint32_t index)
 	struct udrv_blk_queue *queue = &blk->queues[index];
 	uint8_t *base = blk->area + index * blk->info.queue_bytes;
 	struct udrv_blk_rings *rings = (void *)base;
-	uint32_t mask = blk->info.ring_entries - 1;
 
-	queue->requests = (struct udrv_blk_ring){ .shared = &rings->requests, .mask = mask };
-	queue->done = (struct udrv_blk_ring){ .shared = &rings->done, .mask = mask };
+	queue->requests = udrv_ring_side_of(&rings->requests, blk->info.ring_entries);
+	queue->done = udrv_ring_side_of(&rings->done, blk->info.ring_entries);
 	queue->request_entries = (void *)(base + blk->info.requests_offset);
 	queue->done_entries = (void *)(base + blk->info.done_offset);
 	queue->segments = (void *)(base + blk->info.segments_offset);
@@ -59,7 +56,6 @@ int udrv_blk_attach(struct udrv *device, const struct udrv_blk_options *options,
 		    struct udrv_blk **result)
 {
 	struct udrv_blk *blk = calloc(1, sizeof(*blk));
-	void *area;
 	int rc;
 
 	if (!blk)
@@ -79,35 +75,24 @@ int udrv_blk_attach(struct udrv *device, const struct udrv_blk_options *options,
 		.deadline_ms = options->deadline_ms,
 	};
 
-	blk->fd = open(BLK_NODE, O_RDWR | O_CLOEXEC);
-	rc = blk->fd < 0 ? -errno : udrv_call(blk->fd, UDRV_IOC_BLK_ATTACH, &blk->info);
-	if (rc)
-		goto err_close;
-	area = mmap(NULL, (size_t)blk->info.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, blk->fd, 0);
-	if (area == MAP_FAILED) {
-		rc = -errno;
-		goto err_close;
+	rc = udrv_half_open(BLK_NODE, UDRV_IOC_BLK_ATTACH, &blk->info, &blk->info.map_bytes, &blk->area);
+	if (rc < 0) {
+		free(blk);
+		return rc;
 	}
-	blk->area = area;
+	blk->fd = rc;
 	for (uint32_t i = 0; i < blk->info.queue_count; i++)
 		queue_init(blk, i);
 	stay_in_memory();
 	*result = blk;
 	return 0;
-
-err_close:
-	if (blk->fd >= 0)
-		close(blk->fd);
-	free(blk);
-	return rc;
 }
 
 void udrv_blk_close(struct udrv_blk *blk)
 {
 	if (!blk)
 		return;
-	munmap(blk->area, (size_t)blk->info.map_bytes);
-	close(blk->fd);
+	udrv_half_close(blk->fd, blk->area, blk->info.map_bytes);
 	free(blk);
 }
 
@@ -195,8 +180,7 @@ int udrv_blk_turn(struct udrv_blk_queue *queue, uint32_t ignore, uint64_t timeou
 {
 	struct udrv_ioc_blk_turn *call = &queue->turn;
 
-	/* Pairs with the kernel's acquire: the entries are there. */
-	__atomic_store_n(&queue->done.shared->produced, queue->done.index, __ATOMIC_RELEASE);
+	udrv_ring_publish(&queue->done);
 	call->ready = ignore;
 	call->timeout_ns = timeout_ns;
 	call->irq_count = 0;

@@ -16,6 +16,7 @@
  */
 #pragma GCC visibility push(default)
 #include <libudrv.h>
+#include <libudrv_ring.h>
 #include <usr_pci.h>
 #pragma GCC visibility pop
 
@@ -77,5 +78,27 @@ int udrv_buffer_alloc(int fd, size_t length, struct udrv_dma *buffer);
 
 /** udrv_buffer_free() - undo it; the buffer is unmapped, and @buffer clear, unless -EINVAL */
 int udrv_buffer_free(int fd, struct udrv_dma *buffer);
+
+/**
+ * udrv_half_open() - open the descriptor of an upper half, attach, and map
+ * @node: its path
+ * @attach: the call
+ * @info: its struct
+ * @map_bytes: where the call answers how much to map
+ * @area: set to where that is
+ *
+ * Return: the descriptor, or -errno
+ */
+int udrv_half_open(const char *node, unsigned long attach, void *info, const __u64 *map_bytes,
+		   uint8_t **area);
+
+/** udrv_half_close() - undo it */
+void udrv_half_close(int fd, uint8_t *area, uint64_t map_bytes);
+
+/* Our side of a ring of @entries, from its beginning. */
+static inline struct udrv_ring_side udrv_ring_side_of(struct udrv_ring *shared, uint32_t entries)
+{
+	return (struct udrv_ring_side){ .shared = shared, .mask = entries - 1 };
+}
 
 #endif /* UDRV_INTERNAL_H */

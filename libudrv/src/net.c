@@ -6,12 +6,9 @@
  * packet is inline, in libudrv_net.h: it is a few loads and stores.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "internal.h"
 
@@ -28,21 +25,16 @@ struct udrv_net {
 	struct udrv_net_queue queues[UDRV_NET_QUEUES_MAX];
 };
 
-static struct udrv_net_ring ring(struct udrv_ring *shared, uint32_t entries)
-{
-	return (struct udrv_net_ring){ .shared = shared, .mask = entries - 1 };
-}
-
 static void queue_init(struct udrv_net *net, uint32_t index)
 {
 	struct udrv_net_queue *queue = &net->queues[index];
 	uint8_t *base = net->area + index * net->info.queue_bytes;
 	struct udrv_net_rings *rings = (void *)base;
 
-	queue->tx = ring(&rings->tx, net->info.tx_entries);
-	queue->tx_done = ring(&rings->tx_done, net->info.tx_slots);
-	queue->fill = ring(&rings->fill, net->info.rx_slots);
-	queue->rx = ring(&rings->rx, net->info.rx_slots);
+	queue->tx = udrv_ring_side_of(&rings->tx, net->info.tx_entries);
+	queue->tx_done = udrv_ring_side_of(&rings->tx_done, net->info.tx_slots);
+	queue->fill = udrv_ring_side_of(&rings->fill, net->info.rx_slots);
+	queue->rx = udrv_ring_side_of(&rings->rx, net->info.rx_slots);
 	queue->tx_entries = (void *)(base + net->info.tx_offset);
 	queue->tx_done_entries = (void *)(base + net->info.tx_done_offset);
 	queue->fill_entries = (void *)(base + net->info.fill_offset);
@@ -56,7 +48,6 @@ int udrv_net_attach(struct udrv *device, const struct udrv_net_options *options,
 		    struct udrv_net **result)
 {
 	struct udrv_net *net;
-	void *area;
 	int rc;
 
 	if (!options->name || strlen(options->name) >= UDRV_NET_NAME_BYTES)
@@ -78,34 +69,23 @@ int udrv_net_attach(struct udrv *device, const struct udrv_net_options *options,
 	strcpy((char *)net->info.name, options->name);
 	memcpy(net->info.address, options->address, sizeof(net->info.address));
 
-	net->fd = open(NET_NODE, O_RDWR | O_CLOEXEC);
-	rc = net->fd < 0 ? -errno : udrv_call(net->fd, UDRV_IOC_NET_ATTACH, &net->info);
-	if (rc)
-		goto err_close;
-	area = mmap(NULL, (size_t)net->info.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, net->fd, 0);
-	if (area == MAP_FAILED) {
-		rc = -errno;
-		goto err_close;
+	rc = udrv_half_open(NET_NODE, UDRV_IOC_NET_ATTACH, &net->info, &net->info.map_bytes, &net->area);
+	if (rc < 0) {
+		free(net);
+		return rc;
 	}
-	net->area = area;
+	net->fd = rc;
 	for (uint32_t i = 0; i < net->info.queue_count; i++)
 		queue_init(net, i);
 	*result = net;
 	return 0;
-
-err_close:
-	if (net->fd >= 0)
-		close(net->fd);
-	free(net);
-	return rc;
 }
 
 void udrv_net_close(struct udrv_net *net)
 {
 	if (!net)
 		return;
-	munmap(net->area, (size_t)net->info.map_bytes);
-	close(net->fd);
+	udrv_half_close(net->fd, net->area, net->info.map_bytes);
 	free(net);
 }
 
@@ -178,9 +158,8 @@ int udrv_net_turn(struct udrv_net_queue *queue, uint32_t ignore, uint64_t timeou
 {
 	struct udrv_ioc_net_turn *call = &queue->turn;
 
-	/* Pairs with the kernel's acquire: the entries are there. */
-	__atomic_store_n(&queue->tx_done.shared->produced, queue->tx_done.index, __ATOMIC_RELEASE);
-	__atomic_store_n(&queue->rx.shared->produced, queue->rx.index, __ATOMIC_RELEASE);
+	udrv_ring_publish(&queue->tx_done);
+	udrv_ring_publish(&queue->rx);
 	call->ready = ignore;
 	call->timeout_ns = timeout_ns;
 	call->irq_count = 0;

@@ -23,6 +23,7 @@
 #define UDRV_BLK_H
 
 #include <linux/blk-mq.h>
+#include <linux/log2.h>
 #include <linux/scatterlist.h>
 
 #include <udrv/blk.h>
@@ -51,10 +52,8 @@ struct udrv_blk_slot {
  * @done: likewise
  * @segments: likewise, see uapi
  * @waiter: the driver's thread
- * @kicked: it is to look up
  * @late: one bit for each tag that the driver is to be told of
  * @late_any: there is one
- * @vector: the interrupt that wakes this queue, or NULL
  * @lock: see above; protects what follows
  * @linked: the host is there
  * @done_consumed: our index
@@ -73,10 +72,8 @@ struct udrv_blk_queue {
 	struct udrv_blk_done *done;
 	struct udrv_blk_segment *segments;
 	struct udrv_waiter waiter;
-	unsigned long kicked;
 	unsigned long *late;
 	bool late_any;
-	struct udrv_vector *vector;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
 	bool linked;
@@ -138,6 +135,7 @@ struct udrv_blk_limits {
 	u32 max_segment_bytes;
 	u32 virt_boundary;
 	u32 dma_alignment;
+	u32 mapping_bytes; /* of one piece, at most max_bytes: a bounce buffer takes it as a whole */
 	u32 copies; /* no holes: they are compared as memory */
 };
 
@@ -207,6 +205,11 @@ struct udrv_blk_disk {
 	struct rcu_head rcu;
 };
 
+static inline bool udrv_blk_power_within(u32 value, u32 least, u32 most)
+{
+	return is_power_of_2(value) && value >= least && value <= most;
+}
+
 extern struct mutex udrv_blk_lock;
 extern struct workqueue_struct *udrv_blk_wq;
 
@@ -218,22 +221,22 @@ void udrv_blk_delete(struct udrv_blk *host);
 void udrv_blk_host_put(struct udrv_blk *host);
 
 /* disk.c: a disk */
-int udrv_blk_disk_add(struct udrv_blk_session *s, void *arg);
-int udrv_blk_disk_resize(struct udrv_blk_session *s, void *arg);
-int udrv_blk_disk_remove(struct udrv_blk_session *s, void *arg);
+int udrv_blk_disk_add(void *session, void *arg);
+int udrv_blk_disk_resize(void *session, void *arg);
+int udrv_blk_disk_remove(void *session, void *arg);
 void udrv_blk_disk_set_state(struct udrv_blk_disk *disk, enum udrv_blk_disk_state state);
 void udrv_blk_disk_lose(struct udrv_blk_disk *disk);
 
 /* queue.c: requests, and a turn of the driver's loop */
 extern const struct blk_mq_ops udrv_blk_mq_ops;
 u32 udrv_blk_ready(struct udrv_blk_queue *q);
-int udrv_blk_turn(struct udrv_blk_session *s, void *arg);
+int udrv_blk_turn(void *session, void *arg);
 void udrv_blk_queue_unmap(struct udrv_blk_queue *q);
 void udrv_blk_queue_requeue(struct udrv_blk_queue *q);
 
 /* session.c: what a driver holds */
-int udrv_blk_attach(struct udrv_blk_session **session, struct udrv_ioc_blk_attach *p);
-void udrv_blk_attach_undo(struct udrv_blk_session *s);
-void udrv_blk_release(struct udrv_blk_session *s);
+int udrv_blk_attach(void **session, void *arg);
+void udrv_blk_attach_undo(void *session, const void *arg);
+void udrv_blk_release(void *session);
 
 #endif /* UDRV_BLK_H */

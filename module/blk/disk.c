@@ -137,9 +137,9 @@ static struct udrv_blk_disk *disk_find(struct udrv_blk *host, u32 unit)
 	return NULL;
 }
 
-static bool power_within(u32 value, u32 least, u32 most)
+static bool bytes_valid(u64 bytes, u32 block)
 {
-	return is_power_of_2(value) && value >= least && value <= most;
+	return bytes && bytes <= S64_MAX && !(bytes % block);
 }
 
 static int disk_check(struct udrv_ioc_blk_disk *p)
@@ -151,14 +151,14 @@ static int disk_check(struct udrv_ioc_blk_disk *p)
 		return -EINVAL;
 	if (p->features & UDRV_BLK_HAS_FUA && !(p->features & UDRV_BLK_WRITE_CACHE))
 		return -EINVAL;
-	if (!power_within(p->logical_block, SECTOR_SIZE, PAGE_SIZE))
+	if (!udrv_blk_power_within(p->logical_block, SECTOR_SIZE, PAGE_SIZE))
 		return -EINVAL;
 	p->physical_block = p->physical_block ?: p->logical_block;
 	p->discard_granularity = p->discard_granularity ?: p->logical_block;
-	if (!power_within(p->physical_block, p->logical_block, 65536) ||
-	    !power_within(p->discard_granularity, p->logical_block, 1U << 30))
+	if (!udrv_blk_power_within(p->physical_block, p->logical_block, 65536) ||
+	    !udrv_blk_power_within(p->discard_granularity, p->logical_block, 1U << 30))
 		return -EINVAL;
-	if (!p->bytes || p->bytes > S64_MAX || p->bytes % p->logical_block ||
+	if (!bytes_valid(p->bytes, p->logical_block) ||
 	    p->discard_bytes % p->logical_block || p->zeroes_bytes % p->logical_block ||
 	    p->io_opt % p->logical_block)
 		return -EINVAL;
@@ -188,7 +188,6 @@ static struct gendisk *gendisk_alloc(struct udrv_blk *host, const struct udrv_io
 				     void *queuedata)
 {
 	const struct udrv_blk_limits *h = &host->limits;
-	size_t mapping = host->udev ? dma_max_mapping_size(&host->udev->pdev->dev) : SIZE_MAX;
 	struct udrv_disk_limits l = {
 		.logical_block = p->logical_block,
 		.physical_block = p->physical_block,
@@ -206,11 +205,11 @@ static struct gendisk *gendisk_alloc(struct udrv_blk *host, const struct udrv_io
 		.rotational = p->features & UDRV_BLK_ROTATIONAL,
 	};
 
-	/* A piece is bounced as a whole, if it is. A boundary leaves pieces without a limit. */
+	/* A boundary leaves pieces without a limit. */
 	if (h->virt_boundary)
-		l.max_bytes = min_t(size_t, l.max_bytes, mapping & PAGE_MASK);
+		l.max_bytes = h->mapping_bytes;
 	else
-		l.max_segment_bytes = min_t(size_t, l.max_segment_bytes, mapping & PAGE_MASK);
+		l.max_segment_bytes = min(h->max_segment_bytes, h->mapping_bytes);
 	return udrv_alloc_disk(&host->tags, &l, queuedata);
 }
 
@@ -261,6 +260,12 @@ static bool disk_is_same(const struct udrv_blk_disk *disk, const struct udrv_ioc
 	return !memcmp(&a, &b, sizeof(a));
 }
 
+static void disk_set_bytes(struct udrv_blk_disk *disk, u64 bytes)
+{
+	disk->made.bytes = bytes;
+	set_capacity_and_notify(disk->disk, bytes >> SECTOR_SHIFT);
+}
+
 /* Nothing is said but the unit, and how large it is to be. */
 static bool disk_names_unit(const struct udrv_ioc_blk_disk *p, u64 bytes)
 {
@@ -305,11 +310,12 @@ static int name_choose(struct udrv_ioc_blk_disk *p)
 
 /**
  * udrv_blk_disk_add() - UDRV_IOC_BLK_DISK_ADD
- * @s: the caller's
+ * @session: the caller's
  * @arg: struct udrv_ioc_blk_disk, our copy
  */
-int udrv_blk_disk_add(struct udrv_blk_session *s, void *arg)
+int udrv_blk_disk_add(void *session, void *arg)
 {
+	struct udrv_blk_session *s = session;
 	struct udrv_ioc_blk_disk *p = arg;
 	struct udrv_blk_disk *disk;
 	unsigned int noio;
@@ -335,10 +341,8 @@ int udrv_blk_disk_add(struct udrv_blk_session *s, void *arg)
 		if (ret)
 			goto out;
 		memcpy(p->name, disk->made.name, sizeof(p->name));
-		if (p->bytes != disk->made.bytes) {
-			disk->made.bytes = p->bytes;
-			set_capacity_and_notify(disk->disk, p->bytes >> SECTOR_SHIFT);
-		}
+		if (p->bytes != disk->made.bytes)
+			disk_set_bytes(disk, p->bytes);
 		udrv_blk_disk_set_state(disk, UDRV_BLK_DISK_SERVED);
 		goto out;
 	}
@@ -355,63 +359,61 @@ out:
 	return ret;
 }
 
+/* udrv_blk_lock held. The disk of a call that names one, or an ERR_PTR. */
+static struct udrv_blk_disk *disk_named(struct udrv_blk_session *s,
+					const struct udrv_ioc_blk_disk *p, u64 bytes)
+{
+	struct udrv_blk_disk *disk;
+
+	if (!s->host || READ_ONCE(s->ended))
+		return ERR_PTR(-ENODEV);
+	if (!disk_names_unit(p, bytes))
+		return ERR_PTR(-EINVAL);
+	disk = disk_find(s->host, p->unit);
+	return disk && !disk->removing ? disk : ERR_PTR(-ENOENT);
+}
+
 /**
  * udrv_blk_disk_resize() - UDRV_IOC_BLK_DISK_RESIZE
- * @s: the caller's
+ * @session: the caller's
  * @arg: struct udrv_ioc_blk_disk, our copy
  */
-int udrv_blk_disk_resize(struct udrv_blk_session *s, void *arg)
+int udrv_blk_disk_resize(void *session, void *arg)
 {
 	const struct udrv_ioc_blk_disk *p = arg;
+	unsigned int noio = memalloc_noio_save(); /* as in udrv_blk_link() */
 	struct udrv_blk_disk *disk;
-	int ret = -ENODEV;
+	int ret;
 
 	mutex_lock(&udrv_blk_lock);
-	if (!s->host || READ_ONCE(s->ended))
-		goto out;
-	ret = -EINVAL;
-	if (!disk_names_unit(p, p->bytes))
-		goto out;
-	ret = -ENOENT;
-	disk = disk_find(s->host, p->unit);
-	if (!disk || disk->removing)
-		goto out;
-	ret = -EINVAL;
-	if (!p->bytes || p->bytes > S64_MAX || p->bytes % disk->made.logical_block)
-		goto out;
-	disk->made.bytes = p->bytes;
-	set_capacity_and_notify(disk->disk, p->bytes >> SECTOR_SHIFT);
-	ret = 0;
-out:
+	disk = disk_named(session, p, p->bytes);
+	ret = PTR_ERR_OR_ZERO(disk);
+	if (!ret && !bytes_valid(p->bytes, disk->made.logical_block))
+		ret = -EINVAL;
+	if (!ret)
+		disk_set_bytes(disk, p->bytes);
 	mutex_unlock(&udrv_blk_lock);
+	memalloc_noio_restore(noio);
 	return ret;
 }
 
 /**
  * udrv_blk_disk_remove() - UDRV_IOC_BLK_DISK_REMOVE
- * @s: the caller's
+ * @session: the caller's
  * @arg: struct udrv_ioc_blk_disk, our copy
  */
-int udrv_blk_disk_remove(struct udrv_blk_session *s, void *arg)
+int udrv_blk_disk_remove(void *session, void *arg)
 {
-	const struct udrv_ioc_blk_disk *p = arg;
 	struct udrv_blk_disk *disk;
-	int ret = -ENODEV;
+	int ret;
 
 	mutex_lock(&udrv_blk_lock);
-	if (!s->host || READ_ONCE(s->ended))
-		goto out;
-	ret = -EINVAL;
-	if (!disk_names_unit(p, 0))
-		goto out;
-	ret = -ENOENT;
-	disk = disk_find(s->host, p->unit);
-	if (!disk || disk->removing)
-		goto out;
-	disk->removing = true;
-	queue_work(udrv_blk_wq, &disk->remove);
-	ret = 0;
-out:
+	disk = disk_named(session, arg, 0);
+	ret = PTR_ERR_OR_ZERO(disk);
+	if (!ret) {
+		disk->removing = true;
+		queue_work(udrv_blk_wq, &disk->remove);
+	}
 	mutex_unlock(&udrv_blk_lock);
 	return ret;
 }

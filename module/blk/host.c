@@ -41,6 +41,9 @@ static struct udrv_blk_limits limits_of(const struct udrv_blk_session *s,
 		.max_segment_bytes = p->max_segment_bytes,
 		.virt_boundary = p->virt_boundary,
 		.dma_alignment = p->dma_alignment,
+		.mapping_bytes = s->copies ? p->max_bytes :
+					     min_t(size_t, dma_max_mapping_size(s->dma) & PAGE_MASK,
+						   p->max_bytes),
 		.copies = s->copies,
 	};
 }
@@ -181,7 +184,7 @@ static int host_take_over(struct udrv_blk *host, struct udrv_blk_session *s,
 int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 {
 	struct udrv_device *udev = s->client ? s->client->udev : NULL;
-	struct udrv_blk *host, *old = NULL, *made = NULL;
+	struct udrv_blk *host, *old = NULL;
 	unsigned int noio;
 	int ret = 0;
 	u32 i;
@@ -190,8 +193,8 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 	/* Memory that is waited for under the lock must not wait for a disk whose driver wants it. */
 	noio = memalloc_noio_save();
 	mutex_lock(&udrv_blk_lock);
-	/* Once it is gone, nobody would remove what is made here. */
-	if (udev && READ_ONCE(udev->gone)) {
+	/* Once it is gone, nobody would remove what is made here. A client that ends from here on waits. */
+	if (READ_ONCE(s->ended) || (udev && READ_ONCE(udev->gone))) {
 		ret = -ENODEV;
 		goto out;
 	}
@@ -212,12 +215,6 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 	}
 	if (ret)
 		goto out;
-	if (READ_ONCE(s->ended)) { /* its client, meanwhile */
-		if (!(p->state & UDRV_BLK_TAKEN_OVER))
-			made = host;
-		ret = -ENODEV;
-		goto out;
-	}
 	if (udev) {
 		host->udev = udev;
 		udev->blk = host;
@@ -236,8 +233,6 @@ out:
 	memalloc_noio_restore(noio);
 	if (old)
 		host_free(old);
-	if (made)
-		host_free(made);
 	return ret;
 }
 

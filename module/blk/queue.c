@@ -11,7 +11,6 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
-#include <linux/hrtimer.h>
 #include <linux/nospec.h>
 
 #include "blk.h"
@@ -116,7 +115,7 @@ static blk_status_t request_map(struct udrv_blk_queue *q, struct request *rq,
 	struct scatterlist *sg;
 	unsigned int i;
 
-	sg_init_table(slot->sg, s->max_segments);
+	sg_init_table(slot->sg, blk_rq_nr_phys_segments(rq));
 	slot->nents = udrv_blk_rq_map_sg(rq, slot->sg);
 	if (!slot->nents)
 		return BLK_STS_IOERR;
@@ -182,7 +181,8 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 
 	spin_lock(&q->submit);
 	q->ring[q->produced & (s->ring_entries - 1)] = e;
-	clear_bit(e.tag, q->late); /* that was another one of this tag */
+	if (unlikely(test_bit(e.tag, q->late))) /* that was another one of this tag */
+		clear_bit(e.tag, q->late);
 	/* From here on the driver may say that it is done: pairs with the exchange there. */
 	smp_store_release(&q->requests[e.tag], bd->rq);
 	udrv_ring_publish(&q->rings->requests, ++q->produced);
@@ -345,42 +345,24 @@ void udrv_blk_queue_requeue(struct udrv_blk_queue *q)
  */
 u32 udrv_blk_ready(struct udrv_blk_queue *q)
 {
-	struct udrv_vector *v = READ_ONCE(q->vector);
 	u32 ready = 0;
 
 	if (READ_ONCE(q->produced) != READ_ONCE(q->rings->requests.consumed))
 		ready |= UDRV_BLK_READY_REQUEST;
-	if (v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == &q->waiter)
+	if (udrv_waiter_fired(&q->waiter))
 		ready |= UDRV_BLK_READY_IRQ;
 	if (READ_ONCE(q->late_any))
 		ready |= UDRV_BLK_READY_LATE;
-	if (READ_ONCE(q->kicked))
+	if (READ_ONCE(q->waiter.kicked))
 		ready |= UDRV_BLK_READY_KICK;
 	return ready;
 }
 
-static int turn_wait(struct udrv_blk_queue *q, u32 wanted, u64 timeout_ns)
+static bool turn_found(struct udrv_waiter *waiter, u32 wanted)
 {
-	bool forever = timeout_ns >= KTIME_MAX;
-	ktime_t expires = 0;
-	int ret = 0;
+	struct udrv_blk_queue *q = container_of(waiter, struct udrv_blk_queue, waiter);
 
-	if (!udrv_waiter_claim(&q->waiter))
-		return -EBUSY;
-	if (!forever)
-		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
-	for (;;) {
-		/* A barrier: pairs with udrv_waiter_wake(). */
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (udrv_blk_ready(q) & wanted || READ_ONCE(q->session->ended))
-			break;
-		ret = udrv_waiter_sleep(forever ? NULL : &expires);
-		if (ret)
-			break;
-	}
-	__set_current_state(TASK_RUNNING);
-	udrv_waiter_release(&q->waiter);
-	return ret == -ETIME ? 0 : ret;
+	return udrv_blk_ready(q) & wanted || READ_ONCE(q->session->ended);
 }
 
 static int turn_hand_in(struct udrv_blk_queue *q)
@@ -419,16 +401,16 @@ static bool late_take(struct udrv_blk_queue *q, u32 *tag)
 
 /**
  * udrv_blk_turn() - UDRV_IOC_BLK_TURN
- * @s: the caller's
+ * @session: the caller's
  * @arg: struct udrv_ioc_blk_turn, our copy
  */
-int udrv_blk_turn(struct udrv_blk_session *s, void *arg)
+int udrv_blk_turn(void *session, void *arg)
 {
+	struct udrv_blk_session *s = session;
 	struct udrv_ioc_blk_turn *p = arg;
 	const u32 every = UDRV_BLK_READY_REQUEST | UDRV_BLK_READY_IRQ | UDRV_BLK_READY_LATE |
 			  UDRV_BLK_READY_KICK;
 	struct udrv_blk_queue *q;
-	struct udrv_vector *v;
 	u32 wanted;
 	int ret;
 
@@ -441,10 +423,7 @@ int udrv_blk_turn(struct udrv_blk_session *s, void *arg)
 	if (ret)
 		return ret;
 	if (p->timeout_ns && !(udrv_blk_ready(q) & wanted)) {
-		v = READ_ONCE(q->vector);
-		if (v)
-			udrv_irq_waiter_arm(v, &q->waiter);
-		ret = turn_wait(q, wanted, p->timeout_ns);
+		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found, wanted);
 		if (ret)
 			return ret;
 	}
@@ -457,10 +436,10 @@ int udrv_blk_turn(struct udrv_blk_session *s, void *arg)
 	p->late_tag = 0;
 	p->bad_entries = READ_ONCE(q->bad_entries);
 	if (p->ready & UDRV_BLK_READY_KICK)
-		clear_bit(0, &q->kicked);
+		clear_bit(0, &q->waiter.kicked);
 	if (p->ready & UDRV_BLK_READY_LATE && !late_take(q, &p->late_tag))
 		p->ready &= ~UDRV_BLK_READY_LATE;
 	if (p->ready & UDRV_BLK_READY_IRQ)
-		udrv_irq_waiter_take(q->vector, &q->waiter, &p->irq_count, &p->irq_value);
+		udrv_irq_waiter_take(q->waiter.vector, &q->waiter, &p->irq_count, &p->irq_value);
 	return 0;
 }

@@ -186,11 +186,6 @@ static int session_alloc(struct udrv_blk_session *s, const struct udrv_ioc_blk_a
 
 /* ---- attach ---- */
 
-static bool power_within(u32 value, u32 least, u32 most)
-{
-	return is_power_of_2(value) && value >= least && value <= most;
-}
-
 static int attach_check(struct udrv_ioc_blk_attach *p)
 {
 	if (p->flags & ~UDRV_BLK_DEVICE_IS_RESET || p->reserved)
@@ -206,7 +201,7 @@ static int attach_check(struct udrv_ioc_blk_attach *p)
 	/* What an IOMMU or a bounce buffer keeps of an address is its place in a page. */
 	if (p->virt_boundary && p->virt_boundary != PAGE_SIZE)
 		return -EINVAL;
-	if (p->dma_alignment && !power_within(p->dma_alignment, 4, PAGE_SIZE))
+	if (p->dma_alignment && !udrv_blk_power_within(p->dma_alignment, 4, PAGE_SIZE))
 		return -EINVAL;
 	if (p->timeout_ms > UDRV_BLK_MS_MAX || p->deadline_ms > UDRV_BLK_MS_MAX)
 		return -EINVAL;
@@ -255,10 +250,11 @@ static void detach_from_client(struct udrv_blk_session *s)
 /**
  * udrv_blk_attach() - UDRV_IOC_BLK_ATTACH
  * @session: set to a new session
- * @p: the call, our copy
+ * @arg: the call, our copy
  */
-int udrv_blk_attach(struct udrv_blk_session **session, struct udrv_ioc_blk_attach *p)
+int udrv_blk_attach(void **session, void *arg)
 {
+	struct udrv_ioc_blk_attach *p = arg;
 	struct udrv_client *client = NULL;
 	struct udrv_blk_session *s;
 	int ret;
@@ -325,10 +321,13 @@ static void session_put(struct udrv_blk_session *s)
 
 /**
  * udrv_blk_attach_undo() - the answer could not be told: nothing is attached
- * @s: of udrv_blk_attach(), shown to nobody yet
+ * @session: of udrv_blk_attach(), shown to nobody yet
+ * @arg: its call
  */
-void udrv_blk_attach_undo(struct udrv_blk_session *s)
+void udrv_blk_attach_undo(void *session, const void *arg)
 {
+	struct udrv_blk_session *s = session;
+
 	/* First: from here on the client's end has ended all of it, or knows nothing of it. */
 	if (s->client)
 		detach_from_client(s);
@@ -339,10 +338,12 @@ void udrv_blk_attach_undo(struct udrv_blk_session *s)
 
 /**
  * udrv_blk_release() - the descriptor is closed for good
- * @s: its session
+ * @session: its session
  */
-void udrv_blk_release(struct udrv_blk_session *s)
+void udrv_blk_release(void *session)
 {
+	struct udrv_blk_session *s = session;
+
 	if (s->client) {
 		/* Whoever closes either descriptor has ended: see the top. */
 		udrv_client_end_of(s->client);

@@ -1,82 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/udrv/net: the descriptor, its calls, its mapping
+ * /dev/udrv/net: its calls
  *
- * Owns the way from a file descriptor to a session, and the table of calls; what they come down to is
- * in the other files. The hard part is an attach whose answer cannot be told: it is undone before
- * anybody else can have seen it.
+ * Owns the table of calls, and those that are a few lines; what the others come down to is in the other
+ * files, and how a descriptor leads to a session in half.c.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
-#include <linux/vmalloc.h>
 
+#include "../half.h"
 #include "net.h"
-
-/**
- * struct net_file - an open descriptor
- * @attached: a NET_ATTACH has begun, and did not fail
- * @session: NULL until it has ended; from then on for the descriptor's life
- */
-struct net_file {
-	unsigned long attached;
-	struct udrv_net_session *session;
-};
-
-static int net_open(struct inode *inode, struct file *file)
-{
-	if ((file->f_flags & O_ACCMODE) != O_RDWR)
-		return -EINVAL;
-	file->private_data = kzalloc(sizeof(struct net_file), GFP_KERNEL_ACCOUNT);
-	return file->private_data ? 0 : -ENOMEM;
-}
-
-static int net_release(struct inode *inode, struct file *file)
-{
-	struct net_file *f = file->private_data;
-
-	if (f->session)
-		udrv_net_release(f->session);
-	kfree(f);
-	return 0;
-}
-
-static struct udrv_net_session *net_session(struct file *file)
-{
-	struct net_file *f = file->private_data;
-
-	/* Pairs with net_attach(). */
-	return smp_load_acquire(&f->session);
-}
 
 /* ---- calls ---- */
 
-static int net_attach(struct file *file, struct udrv_ioc_net_attach *p, void __user *user)
+static int net_state(void *session, void *arg)
 {
-	struct net_file *f = file->private_data;
-	struct udrv_net_session *s;
-	int ret;
-
-	if (test_and_set_bit(0, &f->attached))
-		return -EBUSY;
-	ret = udrv_net_attach(&s, p);
-	if (!ret && copy_to_user(user, p, min_t(u32, p->size, sizeof(*p)))) {
-		udrv_net_attach_undo(s, p);
-		ret = -EFAULT;
-	}
-	if (ret) {
-		clear_bit(0, &f->attached);
-		return ret;
-	}
-	/* Pairs with net_session(). */
-	smp_store_release(&f->session, s);
-	return 0;
-}
-
-static int net_state(struct udrv_net_session *s, void *arg)
-{
+	struct udrv_net_session *s = session;
 	struct udrv_ioc_net_state *p = arg;
 	struct udrv_net *net;
 	int ret = -ENODEV;
@@ -99,9 +39,10 @@ out:
 	return ret;
 }
 
-static int net_link(struct udrv_net_session *s, void *arg)
+static int net_link(void *session, void *arg)
 {
 	const struct udrv_ioc_net_link *p = arg;
+	struct udrv_net_session *s = session;
 	int ret = -ENODEV;
 
 	if (p->flags || p->link & ~(UDRV_NET_LINK_UP | UDRV_NET_LINK_FULL))
@@ -115,148 +56,94 @@ static int net_link(struct udrv_net_session *s, void *arg)
 	return ret;
 }
 
-static int net_vector(struct udrv_net_session *s, void *arg)
+static struct udrv_waiter *net_waiter(void *session, u32 index)
 {
-	const struct udrv_ioc_net_queue *p = arg;
-	struct udrv_net_queue *q;
-	struct udrv_vector *v;
-	int ret;
+	struct udrv_net_session *s = session;
 
-	if (p->flags || !s->client || p->queue >= s->queue_count)
-		return -EINVAL;
-	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
-	ret = udrv_client_lock(s->client);
-	if (ret)
-		return ret;
-	v = udrv_irq_waiter_attach(s->client, p->vector, &q->waiter, q->vector);
-	if (IS_ERR(v))
-		ret = PTR_ERR(v);
-	else
-		WRITE_ONCE(q->vector, v);
-	udrv_client_unlock(s->client);
-	return ret;
+	if (index >= s->queue_count)
+		return NULL;
+	return &s->queues[array_index_nospec(index, s->queue_count)].waiter;
 }
 
-static int net_kick(struct udrv_net_session *s, void *arg)
+static int net_vector(void *session, void *arg)
 {
 	const struct udrv_ioc_net_queue *p = arg;
-	struct udrv_net_queue *q;
+	struct udrv_waiter *waiter = net_waiter(session, p->queue);
+	struct udrv_client *client = ((struct udrv_net_session *)session)->client;
 
-	if (p->flags || p->vector || p->queue >= s->queue_count)
+	if (p->flags || !client || !waiter)
 		return -EINVAL;
-	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
-	set_bit(0, &q->kicked);
-	udrv_waiter_wake(&q->waiter);
+	return udrv_irq_waiter_attach(client, p->vector, waiter);
+}
+
+static int net_kick(void *session, void *arg)
+{
+	const struct udrv_ioc_net_queue *p = arg;
+	struct udrv_waiter *waiter = net_waiter(session, p->queue);
+
+	if (p->flags || p->vector || !waiter)
+		return -EINVAL;
+	udrv_waiter_kick(waiter);
 	return 0;
 }
 
-union net_arg {
-	u32 size; /* the first field of all of them */
-	struct udrv_ioc_net_attach attach;
-	struct udrv_ioc_net_turn turn;
-	struct udrv_ioc_net_state state;
-	struct udrv_ioc_net_link link;
-	struct udrv_ioc_net_queue queue;
+static const struct udrv_half_call net_calls[] = {
+	UDRV_HALF_CALL(UDRV_IOC_NET_TURN, udrv_ioc_net_turn, irq_value,
+		       .answers = true, .handler = udrv_net_turn),
+	UDRV_HALF_CALL(UDRV_IOC_NET_ATTACH, udrv_ioc_net_attach, rx_offset),
+	UDRV_HALF_CALL(UDRV_IOC_NET_STATE, udrv_ioc_net_state, groups,
+		       .answers = true, .handler = net_state),
+	UDRV_HALF_CALL(UDRV_IOC_NET_LINK, udrv_ioc_net_link, speed, .handler = net_link),
+	UDRV_HALF_CALL(UDRV_IOC_NET_VECTOR, udrv_ioc_net_queue, vector, .handler = net_vector),
+	UDRV_HALF_CALL(UDRV_IOC_NET_KICK, udrv_ioc_net_queue, vector, .handler = net_kick),
 };
 
-struct net_call {
-	unsigned int cmd;
-	u32 min_size; /* of the call's first version */
-	u32 size;
-	bool answers; /* there is something to copy out */
-	int (*handler)(struct udrv_net_session *s, void *arg); /* NULL: it is net_attach() */
-};
+/* ---- the descriptor ---- */
 
-#define CALL(command, type, last, ...)                                                            \
-	{ .cmd = (command), .min_size = offsetofend(struct type, last),                           \
-	  .size = sizeof(struct type), __VA_ARGS__ }
-
-static const struct net_call net_calls[] = {
-	CALL(UDRV_IOC_NET_TURN, udrv_ioc_net_turn, irq_value,
-	     .answers = true, .handler = udrv_net_turn),
-	CALL(UDRV_IOC_NET_ATTACH, udrv_ioc_net_attach, rx_offset),
-	CALL(UDRV_IOC_NET_STATE, udrv_ioc_net_state, groups,
-	     .answers = true, .handler = net_state),
-	CALL(UDRV_IOC_NET_LINK, udrv_ioc_net_link, speed, .handler = net_link),
-	CALL(UDRV_IOC_NET_VECTOR, udrv_ioc_net_queue, vector, .handler = net_vector),
-	CALL(UDRV_IOC_NET_KICK, udrv_ioc_net_queue, vector, .handler = net_kick),
-};
-
-static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static bool net_ended(const void *session)
 {
-	const struct net_call *call = net_calls, *end = call + ARRAY_SIZE(net_calls);
-	struct udrv_net_session *s = net_session(file);
-	void __user *user = (void __user *)arg;
-	union net_arg copy;
-	int ret;
-
-	while (call->cmd != cmd)
-		if (++call == end)
-			return -ENOTTY;
-	if (call->handler && s && READ_ONCE(s->ended))
-		return -ENODEV;
-	ret = udrv_ioctl_copy_in(&copy, call->size, call->min_size, user);
-	if (ret)
-		return ret;
-	if (!call->handler)
-		return net_attach(file, &copy.attach, user);
-	if (!s)
-		return -EINVAL;
-	ret = call->handler(s, &copy);
-	if (!ret && call->answers && copy_to_user(user, &copy, min(copy.size, call->size)))
-		ret = -EFAULT;
-	return ret;
+	return READ_ONCE(((const struct udrv_net_session *)session)->ended);
 }
 
-/* ---- waiting, mapping ---- */
-
-static __poll_t net_poll(struct file *file, poll_table *wait)
+static void *net_area(const void *session, size_t *bytes)
 {
-	struct udrv_net_session *s = net_session(file);
-	__poll_t mask = 0;
-	u32 i;
+	const struct udrv_net_session *s = session;
 
-	if (!s)
-		return EPOLLERR;
-	for (i = 0; i < s->queue_count; i++) {
-		struct udrv_net_queue *q = &s->queues[i];
-		struct udrv_vector *v = READ_ONCE(q->vector);
-
-		poll_wait(file, &q->waiter.polls, wait);
-		smp_mb(); /* pairs with udrv_waiter_wake() */
-		if (v && !(udrv_net_ready(q) & UDRV_NET_READY_IRQ))
-			udrv_irq_waiter_arm(v, &q->waiter);
-		if (udrv_net_ready(q) & ~UDRV_NET_READY_FILL)
-			mask = EPOLLIN | EPOLLRDNORM;
-	}
-	return READ_ONCE(s->ended) ? mask | EPOLLHUP : mask;
+	*bytes = s->area_bytes;
+	return s->area;
 }
 
-static int net_mmap(struct file *file, struct vm_area_struct *vma)
+static bool net_ready(struct udrv_waiter *waiter)
 {
-	struct udrv_net_session *s = net_session(file);
-	unsigned long bytes = vma->vm_end - vma->vm_start, at;
-	int ret = 0;
+	return udrv_net_ready(container_of(waiter, struct udrv_net_queue, waiter)) &
+	       ~UDRV_NET_READY_FILL;
+}
 
-	if (!s || !(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || bytes > s->area_bytes)
-		return -EINVAL;
-	if (vma->vm_flags & VM_EXEC)
-		return -EPERM;
-	vm_flags_set(vma, VM_DONTCOPY | VM_DONTDUMP | VM_DONTEXPAND);
-	vm_flags_clear(vma, VM_MAYEXEC);
-	for (at = 0; !ret && at < bytes; at += PAGE_SIZE)
-		ret = vm_insert_page(vma, vma->vm_start + at, vmalloc_to_page(s->area + at));
-	return ret;
+static const struct udrv_half net_half = {
+	.calls = net_calls,
+	.call_count = ARRAY_SIZE(net_calls),
+	.attach = udrv_net_attach,
+	.attach_undo = udrv_net_attach_undo,
+	.release = udrv_net_release,
+	.ended = net_ended,
+	.area = net_area,
+	.waiter = net_waiter,
+	.ready = net_ready,
+};
+
+static int net_open(struct inode *inode, struct file *file)
+{
+	return udrv_half_open(file, &net_half);
 }
 
 static const struct file_operations net_fops = {
 	.owner = THIS_MODULE,
 	.open = net_open,
-	.release = net_release,
-	.unlocked_ioctl = net_ioctl,
+	.release = udrv_half_release,
+	.unlocked_ioctl = udrv_half_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.poll = net_poll,
-	.mmap = net_mmap,
+	.poll = udrv_half_poll,
+	.mmap = udrv_half_mmap,
 };
 
 /* Whoever opens it can do nothing without a right of another kind: see NET_ATTACH. */

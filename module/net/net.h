@@ -134,9 +134,8 @@ struct udrv_net_watch {
  * @fill: likewise
  * @rx: likewise
  * @waiter: the driver's thread
- * @kicked: it is to look up
  * @stalled: it is to be told that its device sends nothing
- * @lock: see above; protects what follows, to @vector
+ * @lock: see above; protects what follows, to @watch
  * @linked: the interface is there
  * @tx_done_consumed: our index
  * @fill_produced: our index
@@ -144,7 +143,6 @@ struct udrv_net_watch {
  * @rx_frame: the frame that goes on in the next entry, as far as it has come, or NULL
  * @rx_spoiled: the rest of it is dropped, too
  * @free_put: of @free, where completions put
- * @vector: the interrupt that wakes this queue, or NULL
  * @watch: see there
  * @tx_produced: our index; with what follows under the transmit queue's lock
  * @free_get: of @free, where transmission takes
@@ -162,7 +160,6 @@ struct udrv_net_queue {
 	struct udrv_net_fill *fill;
 	struct udrv_net_rx *rx;
 	struct udrv_waiter waiter;
-	unsigned long kicked;
 	unsigned long stalled;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
@@ -173,7 +170,6 @@ struct udrv_net_queue {
 	struct sk_buff *rx_frame;
 	bool rx_spoiled;
 	u32 free_put;
-	struct udrv_vector *vector;
 	struct udrv_net_watch watch;
 
 	u32 tx_produced ____cacheline_aligned_in_smp;
@@ -300,12 +296,12 @@ extern const struct ethtool_ops udrv_net_ethtool_ops;
 void udrv_net_counters_read(struct udrv_net *net, u32 queue, u64 *v);
 
 /* session.c: what a driver holds (file.c, the descriptor, has the calls) */
-int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attach *p);
-void udrv_net_attach_undo(struct udrv_net_session *session, const struct udrv_ioc_net_attach *p);
-void udrv_net_release(struct udrv_net_session *session);
+int udrv_net_attach(void **session, void *arg);
+void udrv_net_attach_undo(void *session, const void *arg);
+void udrv_net_release(void *session);
 
 /* queue.c: a turn of the driver's loop */
-int udrv_net_turn(struct udrv_net_session *session, void *arg);
+int udrv_net_turn(void *session, void *arg);
 u32 udrv_net_ready(struct udrv_net_queue *q);
 
 /* watch.c: is the driver there? */

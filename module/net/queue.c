@@ -8,7 +8,6 @@
  * The hard part is the sleep: whatever is to be seen is written before udrv_waiter_wake(), and looked
  * at after set_current_state(), so that either side sees the other.
  */
-#include <linux/hrtimer.h>
 #include <linux/nospec.h>
 
 #include "net.h"
@@ -20,47 +19,28 @@
  */
 u32 udrv_net_ready(struct udrv_net_queue *q)
 {
-	struct udrv_vector *v = READ_ONCE(q->vector);
 	u32 ready = 0;
 
 	if (READ_ONCE(q->tx_produced) != READ_ONCE(q->rings->tx.consumed))
 		ready |= UDRV_NET_READY_TX;
 	if (READ_ONCE(q->fill_produced) != READ_ONCE(q->rings->fill.consumed))
 		ready |= UDRV_NET_READY_FILL;
-	if (v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == &q->waiter)
+	if (udrv_waiter_fired(&q->waiter))
 		ready |= UDRV_NET_READY_IRQ;
 	if (!q->index && READ_ONCE(q->session->news))
 		ready |= UDRV_NET_READY_STATE;
-	if (READ_ONCE(q->kicked))
+	if (READ_ONCE(q->waiter.kicked))
 		ready |= UDRV_NET_READY_KICK;
 	if (READ_ONCE(q->stalled))
 		ready |= UDRV_NET_READY_STALLED;
 	return ready;
 }
 
-static int turn_wait(struct udrv_net_queue *q, u32 wanted, u64 timeout_ns)
+static bool turn_found(struct udrv_waiter *waiter, u32 wanted)
 {
-	struct udrv_net_session *s = q->session;
-	bool forever = timeout_ns >= KTIME_MAX;
-	ktime_t expires = 0;
-	int ret = 0;
+	struct udrv_net_queue *q = container_of(waiter, struct udrv_net_queue, waiter);
 
-	if (!udrv_waiter_claim(&q->waiter))
-		return -EBUSY;
-	if (!forever)
-		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
-	for (;;) {
-		/* A barrier: pairs with udrv_waiter_wake(). */
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (udrv_net_ready(q) & wanted || READ_ONCE(s->ended))
-			break;
-		ret = udrv_waiter_sleep(forever ? NULL : &expires);
-		if (ret)
-			break;
-	}
-	__set_current_state(TASK_RUNNING);
-	udrv_waiter_release(&q->waiter);
-	return ret == -ETIME ? 0 : ret;
+	return udrv_net_ready(q) & wanted || READ_ONCE(q->session->ended);
 }
 
 static int turn_hand_in(struct udrv_net_queue *q)
@@ -86,19 +66,19 @@ static int turn_hand_in(struct udrv_net_queue *q)
  * @session: the caller's
  * @arg: struct udrv_ioc_net_turn, our copy
  */
-int udrv_net_turn(struct udrv_net_session *session, void *arg)
+int udrv_net_turn(void *session, void *arg)
 {
+	struct udrv_net_session *s = session;
 	struct udrv_ioc_net_turn *p = arg;
 	const u32 every = UDRV_NET_READY_TX | UDRV_NET_READY_FILL | UDRV_NET_READY_IRQ |
 			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK | UDRV_NET_READY_STALLED;
 	struct udrv_net_queue *q;
-	struct udrv_vector *v;
 	u32 wanted;
 	int ret;
 
-	if (p->flags || p->reserved || p->ready & ~every || p->queue >= session->queue_count)
+	if (p->flags || p->reserved || p->ready & ~every || p->queue >= s->queue_count)
 		return -EINVAL;
-	q = &session->queues[array_index_nospec(p->queue, session->queue_count)];
+	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
 	wanted = every & ~p->ready & ~UDRV_NET_READY_FILL;
 
 	ret = turn_hand_in(q);
@@ -106,25 +86,22 @@ int udrv_net_turn(struct udrv_net_session *session, void *arg)
 		return ret;
 
 	if (p->timeout_ns && !(udrv_net_ready(q) & wanted)) {
-		v = READ_ONCE(q->vector);
-		if (v)
-			udrv_irq_waiter_arm(v, &q->waiter);
-		ret = turn_wait(q, wanted, p->timeout_ns);
+		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found, wanted);
 		udrv_net_watch_back(q);
 		if (ret)
 			return ret;
 	}
-	if (READ_ONCE(session->ended))
+	if (READ_ONCE(s->ended))
 		return -ENODEV;
 
 	p->ready = udrv_net_ready(q);
 	p->irq_count = 0;
 	p->irq_value = 0;
 	if (p->ready & UDRV_NET_READY_KICK)
-		clear_bit(0, &q->kicked);
+		clear_bit(0, &q->waiter.kicked);
 	if (p->ready & UDRV_NET_READY_STALLED)
 		clear_bit(0, &q->stalled);
 	if (p->ready & UDRV_NET_READY_IRQ)
-		udrv_irq_waiter_take(q->vector, &q->waiter, &p->irq_count, &p->irq_value);
+		udrv_irq_waiter_take(q->waiter.vector, &q->waiter, &p->irq_count, &p->irq_value);
 	return 0;
 }

@@ -268,10 +268,11 @@ static void detach_from_client(struct udrv_net_session *s)
 /**
  * udrv_net_attach() - UDRV_IOC_NET_ATTACH
  * @session: set to a new session
- * @p: the call, our copy
+ * @arg: the call, our copy
  */
-int udrv_net_attach(struct udrv_net_session **session, struct udrv_ioc_net_attach *p)
+int udrv_net_attach(void **session, void *arg)
 {
+	struct udrv_ioc_net_attach *p = arg;
 	struct udrv_client *client = NULL;
 	struct udrv_net_session *s;
 	int ret;
@@ -336,33 +337,38 @@ static void session_put(struct udrv_net_session *s)
 /**
  * udrv_net_attach_undo() - the answer could not be told: nothing is attached, nor was made
  * @session: of udrv_net_attach(), shown to nobody yet: its device was told no address
- * @p: its call
+ * @arg: its call
  */
-void udrv_net_attach_undo(struct udrv_net_session *session, const struct udrv_ioc_net_attach *p)
+void udrv_net_attach_undo(void *session, const void *arg)
 {
+	const struct udrv_ioc_net_attach *p = arg;
+	struct udrv_net_session *s = session;
+
 	if (p->state & UDRV_NET_TAKEN_OVER)
-		udrv_net_unlink(session);
+		udrv_net_unlink(s);
 	else
-		udrv_net_delete(session);
-	if (session->client)
-		detach_from_client(session);
-	session_put(session);
+		udrv_net_delete(s);
+	if (s->client)
+		detach_from_client(s);
+	session_put(s);
 }
 
 /**
  * udrv_net_release() - the descriptor is closed for good
  * @session: its session
  */
-void udrv_net_release(struct udrv_net_session *session)
+void udrv_net_release(void *session)
 {
-	if (session->client) {
+	struct udrv_net_session *s = session;
+
+	if (s->client) {
 		/* Whoever closes either descriptor has ended: see the top. */
-		udrv_client_end_of(session->client);
+		udrv_client_end_of(s->client);
 	} else {
-		WRITE_ONCE(session->ended, true);
-		udrv_net_delete(session);
+		WRITE_ONCE(s->ended, true);
+		udrv_net_delete(s);
 	}
-	session_put(session);
+	session_put(s);
 }
 
 /* ---- the client's end ---- */

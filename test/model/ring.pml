@@ -79,7 +79,7 @@ inline publish(i)
 	}
 }
 
-/* udrv_net_ring_count(): __ATOMIC_ACQUIRE. */
+/* udrv_ring_count(): __ATOMIC_ACQUIRE. */
 inline see_item(i)
 {
 	atomic {
@@ -97,7 +97,7 @@ inline read_entry(i)
 	}
 }
 
-/* udrv_net_ring_consume(): __ATOMIC_RELEASE. */
+/* udrv_ring_consume(): __ATOMIC_RELEASE. */
 inline release(i)
 {
 	atomic {

@@ -133,14 +133,6 @@ static void *transfer_run(void *arg)
 	return NULL;
 }
 
-static uint8_t *transfer_memory(void)
-{
-	void *memory = NULL;
-
-	REQUIRE_EQ(posix_memalign(&memory, PAGE, PAGE), 0);
-	return memory;
-}
-
 static void transfer(bool write, uint8_t *memory)
 {
 	struct transfer t = { .write = write, .memory = memory };
@@ -183,7 +175,7 @@ static void out_of_reach(void)
 
 static void data_by_the_device(void)
 {
-	uint8_t *out = transfer_memory(), *in = transfer_memory();
+	uint8_t *out = blkif_memory(PAGE), *in = blkif_memory(PAGE);
 	int says;
 	pid_t child = driver_start(0, -1, &says);
 
@@ -204,10 +196,10 @@ static void data_by_the_device(void)
 
 static void killed_at_work(void)
 {
-	struct transfer t = { .write = true, .memory = transfer_memory() };
+	struct transfer t = { .write = true, .memory = blkif_memory(PAGE) };
 	struct udrv_ioc_blk_attach options;
 	struct udrv_ioc_blk_disk disk;
-	uint8_t *in = transfer_memory();
+	uint8_t *in = blkif_memory(PAGE);
 	struct os_thread thread;
 	struct blkif b;
 	pid_t child;
@@ -265,7 +257,7 @@ static void killed_at_work(void)
 /* Nobody comes: the device is unbound, and the reader gets its error then. */
 static void unbound_with_a_request(void)
 {
-	struct transfer t = { .memory = transfer_memory() };
+	struct transfer t = { .memory = blkif_memory(PAGE) };
 	struct os_thread thread;
 	pid_t child;
 	char byte;
@@ -305,7 +297,7 @@ static void unbound_with_a_request(void)
 /* nvme is reset by the kernel when its driver ends, and that is known to work. */
 static void reset_by_the_kernel(void)
 {
-	struct transfer t = { .memory = transfer_memory() };
+	struct transfer t = { .memory = blkif_memory(PAGE) };
 	struct udrv_ioc_blk_attach options;
 	struct udrv_ioc_blk_disk disk;
 	struct udrv_blk_request r;

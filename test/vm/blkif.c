@@ -141,6 +141,14 @@ uint8_t *blkif_data(const struct blkif *b, uint32_t queue, const struct udrv_blk
 	       b->queues[queue].segments[request->tag * b->info.max_segments].address;
 }
 
+uint8_t *blkif_memory(size_t bytes)
+{
+	void *memory = NULL;
+
+	REQUIRE_EQ(posix_memalign(&memory, PAGE, bytes), 0);
+	return memory;
+}
+
 /* ---- a disk in memory ---- */
 
 static uint16_t ram_do(struct blkif_ram *ram, uint32_t queue, const struct udrv_blk_request *r)

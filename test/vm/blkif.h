@@ -56,6 +56,9 @@ void blkif_done(struct blkif *b, uint32_t queue, uint16_t tag, uint16_t status, 
 /* Where the data of a request is, without a device. */
 uint8_t *blkif_data(const struct blkif *b, uint32_t queue, const struct udrv_blk_request *request);
 
+/* Memory that may be read to and written from directly; to be freed. */
+uint8_t *blkif_memory(size_t bytes);
+
 /* A disk in memory, of @b's queues, each with a thread of its own. */
 struct blkif_ram {
 	struct blkif *b;

@@ -7,12 +7,10 @@ process in Python needs memory whenever it works. So do not put a swap area or a
 on such a disk.
 """
 
-import mmap
 import os
 
 from . import abi
-from .device import DIRECTORY
-from .ring import FromKernel, ToKernel
+from .ring import FromKernel, Half, ToKernel
 
 
 class BlkQueue:
@@ -74,39 +72,23 @@ class BlkQueue:
         self._segments.release()
 
 
-class Blk:
+class Blk(Half):
     """Disks that this process drives, from here until it is closed.
 
     device: the Device that moves the data; its disks that wait for a driver are taken over. Without one data is copied,
     and the disks go when this is closed. flags: BLK_DEVICE_IS_RESET. The limits are those of requests.
     """
 
+    _node, _attach, _attach_struct = "blk", abi.BLK_ATTACH, "udrv_ioc_blk_attach"
+    _queue_struct, _vector, _kick = "udrv_ioc_blk_queue", abi.BLK_VECTOR, abi.BLK_KICK
+
     def __init__(self, device=None, flags=0, queue_count=1, queue_depth=64, max_segments=64, max_bytes=256 << 10,
                  max_segment_bytes=0, virt_boundary=0, dma_alignment=0, timeout_ms=0, deadline_ms=0):
-        self.device = device
-        self._fd = os.open(f"{DIRECTORY}/blk", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            info = abi.BlkAttach(*abi.call(
-                self._fd, abi.BLK_ATTACH, "udrv_ioc_blk_attach", device.fileno() if device else -1, queue_count,
-                queue_depth, max_segments, max_bytes, max_segment_bytes, virt_boundary, dma_alignment, timeout_ms,
-                deadline_ms, *(0,) * 8, flags=flags))
-            self.memory = mmap.mmap(self._fd, info.map_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        except BaseException:
-            os.close(self._fd)
-            raise
+        info = self._open(device, abi.BlkAttach, queue_count, queue_depth, max_segments, max_bytes, max_segment_bytes,
+                          virt_boundary, dma_alignment, timeout_ms, deadline_ms, *(0,) * 8, flags=flags)
         self.taken_over = bool(info.state & abi.BLK_TAKEN_OVER)
         self.copies = bool(info.state & abi.BLK_COPIES)
         self.queues = [BlkQueue(self, index, info) for index in range(info.queue_count)]
-
-    def fileno(self):
-        """The descriptor, for select and poll; ValueError once it is closed."""
-        if self._fd is None:
-            raise ValueError("the disks are closed")
-        return self._fd
-
-    def queue(self, index=0):
-        """A queue."""
-        return self.queues[index]
 
     def add(self, size, name="udrv%d", unit=0, features=0, logical_block=512, physical_block=0, io_opt=0,
             discard_bytes=0, discard_granularity=0, zeroes_bytes=0, identity=""):
@@ -131,30 +113,3 @@ class Blk:
     def remove(self, unit=0):
         """The disk goes, once what is still to be written was: serve that."""
         self._disk(abi.BLK_DISK_REMOVE, unit, 0)
-
-    def vector(self, queue, vector):
-        """The interrupts of this vector of the device wake the queue, and nobody else."""
-        abi.call(self.fileno(), abi.BLK_VECTOR, "udrv_ioc_blk_queue", queue, vector)
-
-    def kick(self, queue=0):
-        """End the queue's wait, or its next one; from any thread."""
-        abi.call(self.fileno(), abi.BLK_KICK, "udrv_ioc_blk_queue", queue, 0)
-
-    def close(self):
-        """Stop driving them. The device is no longer driven either; its disks stay, for the next driver.
-
-        BufferError if a memoryview of .memory lives, which keeps them open: release it, and close again. Again does
-        nothing.
-        """
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
-        while self.queues:
-            self.queues.pop().release()
-        self.memory.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()

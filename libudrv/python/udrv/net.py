@@ -6,12 +6,10 @@ shared with the kernel.
 """
 
 import collections
-import mmap
 import os
 
 from . import abi
-from .device import DIRECTORY
-from .ring import FromKernel, ToKernel
+from .ring import FromKernel, Half, ToKernel
 
 NetState = collections.namedtuple("NetState", "state_flags mtu address groups")
 
@@ -60,7 +58,7 @@ class Queue:
             ring.release()
 
 
-class Net:
+class Net(Half):
     """An interface that this process drives, from here until it is closed.
 
     name: of the interface; "eth%d" is the first that is free. If the device has an interface of this name that nobody
@@ -69,6 +67,9 @@ class Net:
     .memory, and the interface goes when this is closed. features: NET_CSUM and others, what the device does. hang_ms: if
     this process makes no turn for as long, with something to do, the interface is taken from it; 0: never.
     """
+
+    _node, _attach, _attach_struct = "net", abi.NET_ATTACH, "udrv_ioc_net_attach"
+    _queue_struct, _vector, _kick = "udrv_ioc_net_queue", abi.NET_VECTOR, abi.NET_KICK
 
     def __init__(self, name, address=bytes(6), device=None, features=0, queue_count=1, tx_slots=256, rx_slots=256,
                  max_mtu=1500, grace_ms=0, hang_ms=0):
@@ -79,31 +80,13 @@ class Net:
             raise ValueError(f"{name!r} is no interface's name: it has 15 bytes at most")
         if len(address) != 6:
             raise ValueError(f"{address!r} is no Ethernet address: it has 6 bytes")
-        self.device = device
-        self._fd = os.open(f"{DIRECTORY}/net", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            info = abi.NetAttach(*abi.call(
-                self._fd, abi.NET_ATTACH, "udrv_ioc_net_attach", device.fileno() if device else -1, features, name,
-                address, 0, queue_count, tx_slots, rx_slots, max_mtu, grace_ms, *(0,) * 9, hang_ms, 0))
-            self.memory = mmap.mmap(self._fd, info.map_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        except BaseException:
-            os.close(self._fd)
-            raise
+        info = self._open(device, abi.NetAttach, features, name, address, 0, queue_count, tx_slots, rx_slots, max_mtu,
+                          grace_ms, *(0,) * 9, hang_ms, 0)
         self.name = os.fsdecode(info.name.rstrip(b"\0"))
         self.index = info.ifindex
         self.taken_over = bool(info.state & abi.NET_TAKEN_OVER)
         self.copies = bool(info.state & abi.NET_COPIES)
         self.queues = [Queue(self, index, info) for index in range(info.queue_count)]
-
-    def fileno(self):
-        """The descriptor, for select and poll; ValueError once it is closed."""
-        if self._fd is None:
-            raise ValueError("the interface is closed")
-        return self._fd
-
-    def queue(self, index=0):
-        """A queue."""
-        return self.queues[index]
 
     def state(self):
         """What the system wants of the interface: NET_UP and others, MTU, its address, multicast addresses."""
@@ -115,30 +98,3 @@ class Net:
         """Tell the system of the link; speed in Mbit/s, 0: neither it nor the duplex mode is known."""
         abi.call(self.fileno(), abi.NET_LINK, "udrv_ioc_net_link",
                  (abi.NET_LINK_UP if up else 0) | (abi.NET_LINK_FULL if full_duplex else 0), speed)
-
-    def vector(self, queue, vector):
-        """The interrupts of this vector of the device wake the queue, and nobody else."""
-        abi.call(self.fileno(), abi.NET_VECTOR, "udrv_ioc_net_queue", queue, vector)
-
-    def kick(self, queue=0):
-        """End the queue's wait, or its next one; from any thread."""
-        abi.call(self.fileno(), abi.NET_KICK, "udrv_ioc_net_queue", queue, 0)
-
-    def close(self):
-        """Stop driving it. The device is no longer driven either; its interface stays, for the next driver.
-
-        BufferError if a memoryview of .memory lives, which keeps the interface open: release it, and close again. Again
-        does nothing.
-        """
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
-        while self.queues:
-            self.queues.pop().release()
-        self.memory.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()

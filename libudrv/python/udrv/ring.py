@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Rings that the kernel and this process share: <udrv/ring.h>.
+"""Rings that the kernel and this process share (<udrv/ring.h>), and the descriptors that they belong to.
 
 The hard part is that the kernel works in the same memory at the same time: an index is read and written in one access of
 four bytes (one index of a memoryview cast to "I" is that in CPython), and entries before or after it in the order of the
 source, which is what x86 keeps to. Python has no word for it on other machines.
 """
 
+import mmap
+import os
+
 from . import abi
+from .device import DIRECTORY
 
 _PRODUCED, _CONSUMED = 0, 16  # of a struct udrv_ring, in units of four bytes
 _WRAP = 0xFFFFFFFF
@@ -62,3 +66,59 @@ class ToKernel(_Ring):
 
     def publish(self):
         self._indices[_PRODUCED] = self._index
+
+
+class Half:
+    """A descriptor of an upper half: /dev/udrv/net or /dev/udrv/blk. Its class says which, and what its calls are."""
+
+    _node = _attach = _attach_struct = _queue_struct = _vector = _kick = None
+
+    def _open(self, device, info, *fields, flags=0):
+        """Attach and map. Return: what the call answered, as the named tuple info."""
+        self.device = device
+        self._fd = os.open(f"{DIRECTORY}/{self._node}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            answer = info(*abi.call(self._fd, self._attach, self._attach_struct, device.fileno() if device else -1, *fields,
+                                    flags=flags))
+            self.memory = mmap.mmap(self._fd, answer.map_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        return answer
+
+    def fileno(self):
+        """The descriptor, for select and poll; ValueError once it is closed."""
+        if self._fd is None:
+            raise ValueError("it is closed")
+        return self._fd
+
+    def queue(self, index=0):
+        """A queue."""
+        return self.queues[index]
+
+    def vector(self, queue, vector):
+        """The interrupts of this vector of the device wake the queue, and nobody else."""
+        abi.call(self.fileno(), self._vector, self._queue_struct, queue, vector)
+
+    def kick(self, queue=0):
+        """End the queue's wait, or its next one; from any thread."""
+        abi.call(self.fileno(), self._kick, self._queue_struct, queue, 0)
+
+    def close(self):
+        """Stop driving. The device is no longer driven either; what it served stays, for the next driver.
+
+        BufferError if a memoryview of .memory lives, which keeps all of it open: release it, and close again. Again does
+        nothing.
+        """
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+        while self.queues:
+            self.queues.pop().release()
+        self.memory.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()

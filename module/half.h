@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The descriptors of upper halves: what /dev/udrv/net and /dev/udrv/blk have in common
+ *
+ * A descriptor is attached once, and has a session from then on; the process maps the session's area,
+ * and waits in its queues. What a session is, its owner knows.
+ */
+#ifndef UDRV_HALF_H
+#define UDRV_HALF_H
+
+#include <linux/fs.h>
+#include <linux/poll.h>
+
+#include "ring.h"
+#include "udrv.h"
+
+#define UDRV_HALF_ARG_BYTES 512 /* of the largest struct of a call */
+
+/**
+ * struct udrv_half_call - a call
+ * @cmd: its number
+ * @min_size: of the struct's first version
+ * @size: of the struct
+ * @answers: there is something to copy out
+ * @handler: what it does; NULL: it attaches
+ */
+struct udrv_half_call {
+	unsigned int cmd;
+	u32 min_size;
+	u32 size;
+	bool answers;
+	int (*handler)(void *session, void *arg);
+};
+
+#define UDRV_HALF_CALL(command, type, last, ...)                                                  \
+	{ .cmd = (command), .min_size = offsetofend(struct type, last),                           \
+	  .size = sizeof(struct type) +                                                           \
+		  BUILD_BUG_ON_ZERO(sizeof(struct type) > UDRV_HALF_ARG_BYTES), __VA_ARGS__ }
+
+/**
+ * struct udrv_half - an upper half, to its descriptors
+ * @calls: its calls, the most frequent first
+ * @call_count: entries in @calls
+ * @attach: make a session of a call, our copy, and write its answer there
+ * @attach_undo: the answer could not be told: nothing is attached
+ * @release: the descriptor is closed for good
+ * @ended: nothing works any more
+ * @area: what the process maps
+ * @waiter: of a queue; NULL: there is none of this number
+ * @ready: there is something to poll for
+ */
+struct udrv_half {
+	const struct udrv_half_call *calls;
+	unsigned int call_count;
+	int (*attach)(void **session, void *arg);
+	void (*attach_undo)(void *session, const void *arg);
+	void (*release)(void *session);
+	bool (*ended)(const void *session);
+	void *(*area)(const void *session, size_t *bytes);
+	struct udrv_waiter *(*waiter)(void *session, u32 index);
+	bool (*ready)(struct udrv_waiter *waiter);
+};
+
+int udrv_half_open(struct file *file, const struct udrv_half *half);
+int udrv_half_release(struct inode *inode, struct file *file);
+long udrv_half_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+__poll_t udrv_half_poll(struct file *file, poll_table *wait);
+int udrv_half_mmap(struct file *file, struct vm_area_struct *vma);
+
+#endif /* UDRV_HALF_H */
