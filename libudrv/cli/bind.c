@@ -280,8 +280,12 @@ static int change_driver(const struct options *options, const struct pci_entry *
 		override[0] = '\0';
 	if (!options->persist)
 		rc = set_override(entry, "udrv");
-	if (!rc && entry->driver[0])
+	if (!rc && entry->driver[0]) {
 		rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
+		/* It let go by itself: a driver that looked at what was just plugged in, say. */
+		if (rc == -ENOENT || rc == -ENODEV)
+			rc = 0;
+	}
 	/* Where the domain cannot be made strict the device is bound all the same, and said to be.
 	 */
 	if (!rc && !options->lazy)
