@@ -83,7 +83,6 @@ check "C: it ends, with its disk" ends 0
 check "Python: a disk" start udrvpy python3 $python 64 udrvpy
 check "Python: it says so" contains "$said" '^/dev/udrvpy: 64 MiB$'
 check "Python: fio, direct" fio_verifies 4m 1 4k 64k
-check "Python: a tree of files in ext4" tree_is_kept
 check "Python: it ends, with its disk" ends 143
 
 check "killed: a disk" start udrvram $ram --name=udrvram 64
