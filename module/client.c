@@ -90,6 +90,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	struct udrv_device *udev = client->udev;
 	struct udrv_net_session *net;
 	struct udrv_blk_session *blk;
+	bool quiet;
 
 	lockdep_assert_held(&udev->lock);
 	mutex_lock(&client->lock);
@@ -111,10 +112,16 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	mutex_lock(&client->dma_lock);
 	mutex_unlock(&client->dma_lock);
 
-	/* 3. Its driver knew how to stop its engines. 4. Reset, where there is one. */
-	udrv_prog_quiesce(client);
+	/*
+	 * 3. Its driver knew how to stop its engines. 4. Reset, where there is one, and the driver's program was
+	 * none. Who takes the device away gets it as the kernel leaves it.
+	 */
+	quiet = udrv_prog_quiesce(client) && (how == UDRV_END_RELEASE || how == UDRV_END_REVOKE);
 	udrv_irq_pause(client);
-	udrv_pci_reset_at_end(udev, how);
+	if (quiet)
+		udev->used = false;
+	else
+		udrv_pci_reset_at_end(udev, how);
 
 	/*
 	 * 5. Interrupt handlers, only now: before, a level line that is still asserted would have
@@ -125,7 +132,7 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 
 	/* 6. Upper halves. 7. and 8. DMA is unmapped, flushed, then freed: theirs too. */
 	net = udrv_net_detach(client);
-	blk = udrv_blk_detach(client, udrv_pci_is_quiet(udev));
+	blk = udrv_blk_detach(client, quiet || udrv_pci_is_quiet(udev));
 	udrv_dma_end(client);
 	udrv_net_free(net);
 	udrv_blk_free(blk);

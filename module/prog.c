@@ -259,8 +259,11 @@ bool udrv_prog_acknowledge(const struct udrv_prog *prog, u64 *value)
 /**
  * udrv_prog_quiesce() - run the client's quiesce program, if it has one and the device is there
  * @client: ended, client->lock held, bus mastering off
+ *
+ * Return: true if it has run to its end and is one that resets the device, by the word of a driver that
+ * is believed.
  */
-void udrv_prog_quiesce(struct udrv_client *client)
+bool udrv_prog_quiesce(struct udrv_client *client)
 {
 	struct udrv_device *udev = client->udev;
 	unsigned int done;
@@ -269,13 +272,14 @@ void udrv_prog_quiesce(struct udrv_client *client)
 
 	lockdep_assert_held(&client->lock);
 	if (!client->quiesce || !pci_device_is_present(udev->pdev))
-		return;
+		return false;
 
 	down_read(&udev->bar_sem);
 	ret = prog_execute(client->quiesce, &value, NULL, &done);
 	up_read(&udev->bar_sem);
 	if (ret)
 		pci_dbg(udev->pdev, "quiesce program: %d after %u steps\n", ret, done);
+	return !ret && client->quiesce_resets && !client->confined;
 }
 
 /** udrv_prog_free() - free a client's programs; it has ended, and no handler is installed */
@@ -301,7 +305,8 @@ int udrv_prog_set(struct udrv_client *client, void *arg)
 	bool ack = p->use == UDRV_PROG_ACK;
 	int ret;
 
-	if (p->flags || p->count > UDRV_PROG_MAX_OPS || (!ack && p->use != UDRV_PROG_QUIESCE))
+	if (p->flags || p->count > UDRV_PROG_MAX_OPS ||
+	    (!ack && p->use != UDRV_PROG_QUIESCE && p->use != UDRV_PROG_RESET))
 		return -EINVAL;
 	/* A wrong one keeps the line asserted, and takes its neighbours down. */
 	if (ack && !(capable(CAP_SYS_RAWIO) && !client->confined))
@@ -331,6 +336,8 @@ int udrv_prog_set(struct udrv_client *client, void *arg)
 	}
 	slot = ack ? &client->ack : &client->quiesce;
 	swap(*slot, prog);
+	if (!ack)
+		client->quiesce_resets = p->use == UDRV_PROG_RESET;
 	kvfree(prog);
 out_unlock:
 	udrv_client_unlock(client);

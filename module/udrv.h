@@ -323,6 +323,7 @@ struct udrv_charge {
  * @irq: interrupts
  * @ack: program for the INTx handler, from the next set-up on; under @lock
  * @quiesce: program for the end; under @lock
+ * @quiesce_resets: the driver says that it resets the device; under @lock
  * @confined: opened in the confined tier; constant
  * @net: its service of a network interface, or NULL; under @lock
  * @blk: its service of disks, or NULL; under @lock
@@ -359,6 +360,7 @@ struct udrv_client {
 	struct udrv_irq irq;
 	struct udrv_prog *ack;
 	struct udrv_prog *quiesce;
+	bool quiesce_resets;
 	bool confined;
 	struct udrv_net_session *net;
 	struct udrv_blk_session *blk;
@@ -499,7 +501,7 @@ void udrv_irq_waiter_take(struct udrv_vector *v, struct udrv_waiter *waiter, u32
 int udrv_prog_set(struct udrv_client *client, void *arg);
 int udrv_prog_run(struct udrv_client *client, void *arg);
 bool udrv_prog_acknowledge(const struct udrv_prog *prog, u64 *value);
-void udrv_prog_quiesce(struct udrv_client *client);
+bool udrv_prog_quiesce(struct udrv_client *client);
 void udrv_prog_free(struct udrv_client *client);
 
 /* dma.c: handles, masks, accounting, the end */

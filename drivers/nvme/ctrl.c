@@ -369,7 +369,7 @@ static int set_up_vectors(struct nvme *nvme, unsigned int queues)
 
 int nvme_open(struct nvme *nvme, unsigned int queues)
 {
-	/* At our end, however we end: no command runs on, where there is no reset of the function. */
+	/* At our end, however we end: no command runs on [7.3.2]. Quicker than a reset of the function. */
 	static const struct udrv_prog_op quiesce[] = {
 		UDRV_OP_WRITE(0, NVME_CC, 4, NVME_CC_ENTRIES),
 		UDRV_OP_POLL(0, NVME_CSTS, 4, NVME_CSTS_RDY, 0, 100000),
@@ -408,7 +408,7 @@ int nvme_open(struct nvme *nvme, unsigned int queues)
 	rc = reset(nvme);
 	if (!rc && (rc = udrv_dma_set_mask(nvme->device, 64)))
 		return nvme_fail(rc, "set the width of DMA addresses: %s", udrv_strerror(rc));
-	if (!rc && (rc = udrv_prog_set(nvme->device, UDRV_PROG_QUIESCE, quiesce, 2)))
+	if (!rc && (rc = udrv_prog_set(nvme->device, UDRV_PROG_RESET, quiesce, 2)))
 		return nvme_fail(rc, "see to the end: %s", udrv_strerror(rc));
 	if (!rc && (rc = udrv_bus_master(nvme->device, true)))
 		return nvme_fail(rc, "allow DMA: %s", udrv_strerror(rc));

@@ -203,7 +203,7 @@ int udrv_irq_info(struct udrv *device, unsigned int vector, struct udrv_ioc_irq_
 /**
  * udrv_prog_set() - have a program run in the INTx handler, or at the driver's end (PROG_SET)
  * @device: the device
- * @use: UDRV_PROG_ACK, before udrv_irq_setup(), or UDRV_PROG_QUIESCE
+ * @use: UDRV_PROG_ACK, before udrv_irq_setup(), or UDRV_PROG_QUIESCE, or UDRV_PROG_RESET
  * @ops: the program; the kernel keeps a copy
  * @count: operations; 0 takes the program away
  *

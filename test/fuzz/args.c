@@ -258,7 +258,7 @@ static uint64_t sane(struct making *m, unsigned int kind)
 	case PROG_USE:
 		/* Acknowledge programs: only where the round is one of theirs (device.c). */
 		m->use = round_.flavour.acknowledge && one_in(rng, 2) ? UDRV_PROG_ACK
-								      : UDRV_PROG_QUIESCE;
+			 : one_in(rng, 3) ? UDRV_PROG_RESET : UDRV_PROG_QUIESCE;
 		return m->use;
 	case PROG_COUNT:
 		return build_program(rng, self->ops, !one_in(rng, 6), m->use);

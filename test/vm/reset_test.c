@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -178,6 +179,44 @@ static void after_kill(void)
 	}
 }
 
+/* A driver's own program is the reset, if it is believed and the program has run to its end. */
+static void by_its_program(void)
+{
+	static const struct udrv_prog_op ops[] = {
+		{ .op = UDRV_PROG_READ, .width = 4, .offset = CC },
+		{ .op = UDRV_PROG_TEST, .mask = ~0U, .value = 0 }, /* stops: it is CC_MARK */
+	};
+	struct udrv_ioc_prog_set set = NODE_ARG(set);
+
+	for (set.use = UDRV_PROG_QUIESCE; set.use <= UDRV_PROG_RESET; set.use++)
+		for (set.count = 1; set.count <= 2; set.count++) {
+			bool believed;
+
+			begin();
+			REQUIRE_OK(node_bus_master(&nvme, true));
+			believed = set.use == UDRV_PROG_RESET && set.count == 1 &&
+				   !(node_info(&nvme).state & UDRV_DEVICE_CONFINED);
+			tap_step("use %u, %u operations: %s", set.use, set.count,
+				 believed ? "the device is as it was" : "reset by the kernel");
+			set.ops = (uintptr_t)ops;
+			CHECK_OK(ioctl(nvme.fd, UDRV_IOC_PROG_SET, &set));
+			node_close(&nvme);
+			node_open_mapped(&nvme, "nvme");
+			CHECK_EQ(node_read32(&nvme, CC), believed ? CC_MARK : 0);
+			node_close(&nvme);
+		}
+	tap_step("taken away from its driver for good, it is reset all the same");
+	begin();
+	set.use = UDRV_PROG_RESET;
+	set.count = 1;
+	CHECK_OK(ioctl(nvme.fd, UDRV_IOC_PROG_SET, &set));
+	node_unbind(&nvme);
+	node_close(&nvme);
+	node_open_mapped(&nvme, "nvme");
+	CHECK_EQ(node_read32(&nvme, CC), 0);
+	node_close(&nvme);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -185,6 +224,7 @@ int main(int argc, char **argv)
 		TAP_TEST(nobody_has_it),
 		TAP_TEST(against_opens),
 		TAP_TEST(after_kill),
+		TAP_TEST(by_its_program),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

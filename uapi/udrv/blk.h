@@ -168,8 +168,8 @@ struct udrv_blk_rings {
  *
  * Requests that the driver before had and did not complete are issued again. That must not be while
  * the device may still work on them: a write of the old life would land over one of the new. So they
- * are kept until the kernel has reset the device at that driver's end, if it has a function-level reset, or
- * the next driver says UDRV_BLK_DEVICE_IS_RESET.
+ * are kept until the device was reset at that driver's end, by the kernel, if it has a function-level reset,
+ * or by that driver's program (UDRV_PROG_RESET), or the next driver says UDRV_BLK_DEVICE_IS_RESET.
  *
  * Errors: EBADF, EINVAL @device_fd is no node; EPERM; EBUSY somebody drives them, or this descriptor
  * is attached already; EOWNERDEAD the device may still work for the driver before: reset it, and say so

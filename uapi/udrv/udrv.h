@@ -404,12 +404,13 @@ struct udrv_prog_op {
 /* udrv_ioc_prog_set.use */
 #define UDRV_PROG_ACK 1U     /* in the interrupt handler of INTx */
 #define UDRV_PROG_QUIESCE 2U /* at the driver's end */
+#define UDRV_PROG_RESET 3U   /* likewise, and nothing runs in the device afterwards */
 
 /**
  * struct udrv_ioc_prog_set - UDRV_IOC_PROG_SET: keep a program for a purpose
  * @size:	in: sizeof(this struct)
  * @flags:	in: 0
- * @use:	in: UDRV_PROG_ACK or UDRV_PROG_QUIESCE
+ * @use:	in: UDRV_PROG_ACK, UDRV_PROG_QUIESCE or UDRV_PROG_RESET
  * @count:	in: operations, 0 to UDRV_PROG_MAX_OPS; 0 takes the program away
  * @ops:	in: address of an array of struct udrv_prog_op
  *
@@ -423,6 +424,11 @@ struct udrv_prog_op {
  *
  * QUIESCE: runs when the driver ends, however it ends, after bus mastering went off: stop the
  * engines.
+ *
+ * RESET: in its place, and more: once it has run to its end (no TEST stopped it, no POLL's time was over),
+ * nothing runs in the device that was begun before, by the driver's word. A function-level reset, which
+ * takes 100 ms, is left out then at its end and at REVOKE's, and requests of its disks may be issued again
+ * (blk.h). On a confined device it is a QUIESCE: the next user trusts nobody's word.
  *
  * Errors: EINVAL an operation that is not valid; EPERM no right to ACK, or the MSI-X table; EBUSY
  * ACK while interrupts are set up; ENOMEM. State: open; ACK: no interrupts set up.

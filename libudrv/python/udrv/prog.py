@@ -68,3 +68,7 @@ class Prog:
     def set_quiesce(self, *ops):
         """It runs when this driver ends; without operations, no more."""
         self._set(abi.PROG_QUIESCE, ops)
+
+    def set_reset(self, *ops):
+        """Likewise, and nothing runs in the device afterwards, by your word: no other reset follows."""
+        self._set(abi.PROG_RESET, ops)
