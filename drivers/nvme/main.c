@@ -26,6 +26,7 @@
 
 #include "nvme.h"
 
+#define STACK_BYTES (256u << 10)
 #define RESETS 3 /* that did not help, before this gives up */
 
 static struct {
@@ -240,13 +241,18 @@ static int serve_all(void)
 {
 	sigset_t every, before;
 	unsigned int threads = 1;
+	pthread_attr_t how;
 	int rc = 0;
 
+	/* All of a stack is locked in memory (udrv_blk_attach()), so it is a small one. */
+	pthread_attr_init(&how);
+	pthread_attr_setstacksize(&how, STACK_BYTES);
 	sigfillset(&every);
 	pthread_sigmask(SIG_SETMASK, &every, &before);
 	for (; !rc && threads < nvme.queue_count; threads += !rc)
-		rc = -pthread_create(&nvme.queues[threads].thread, NULL, serve, &nvme.queues[threads]);
+		rc = -pthread_create(&nvme.queues[threads].thread, &how, serve, &nvme.queues[threads]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&how);
 	if (rc) {
 		nvme.again = 1;
 		wake_all();

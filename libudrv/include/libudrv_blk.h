@@ -12,7 +12,8 @@
  * The kernel may need this very process to get memory: a driver that waits for memory, which waits for
  * its disk, waits for ever. udrv_blk_attach() keeps what the process has in memory (mlockall(2)), and
  * tells the kernel of it (PR_SET_IO_FLUSHER, prctl(2)), if it may; threads that are made afterwards
- * inherit it. So attach before they are made, and do not allocate in the loop.
+ * inherit it. So attach before they are made, and do not allocate in the loop. Stacks of threads are kept
+ * whole: 8 MiB each, unless they are made smaller (pthread_attr_setstacksize(3)).
  *
  * Threads: each queue is one thread's at a time; different queues never interfere. udrv_blk_kick()
  * may be called from any thread and from a signal handler, the other calls from any thread.

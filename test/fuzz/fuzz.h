@@ -64,7 +64,7 @@ struct shared {
 	_Atomic uint32_t complaints;
 	_Atomic uint64_t accesses, faults;
 	_Atomic bool stop;
-	_Atomic uint64_t taken_over;
+	_Atomic uint64_t taken_over, disks_taken_over;
 	bool inject; /* the kernel has fault injection */
 	_Atomic uint64_t injected;
 	bool dma_debug;		     /* memory that a device writes may be mapped once only */
@@ -110,6 +110,7 @@ struct flavour {
 	unsigned int threads;
 	bool acknowledge; /* INTx with an acknowledge program; then no MSI */
 	bool net;	  /* with network interfaces */
+	bool blk;	  /* with disks */
 	enum { ALONE, REVOKE, UNBIND, REMOVE, HOTPLUG } disturb;
 	enum { END_CLEAN, END_EXIT, END_EXIT_BUSY, END_KILL } end;
 };
@@ -135,6 +136,7 @@ struct op {
 	unsigned int cmd;		  /* ioctls */
 	bool may_wait;
 	bool net; /* only where the round is one with network interfaces */
+	bool blk; /* with disks */
 };
 #define SKIPPED (-100000)
 
@@ -143,9 +145,10 @@ bool fault_begin(void);
 void fault_end(bool begun);
 
 /* calls.c: ioctls; files.c: what a descriptor can do else; memory.c: mappings; disturb.c: taking
- * the device away; net.c: a network interface's driver; stack.c: the system's side of it */
-extern const struct op call_ops[], file_ops[], memory_ops[], net_ops[], stack_ops[], disturb_ops[];
-extern const size_t call_op_count, file_op_count, memory_op_count, net_op_count, stack_op_count,
+ * the device away; net.c: a network interface's driver; stack.c: the system's side of it; blk.c: disks */
+extern const struct op call_ops[], file_ops[], memory_ops[], net_ops[], stack_ops[], blk_ops[],
+	disturb_ops[];
+extern const size_t call_op_count, file_op_count, memory_op_count, net_op_count, stack_op_count, blk_op_count,
 	disturb_op_count;
 
 /* The whole table, in that order. */
@@ -196,6 +199,13 @@ uint32_t net_queue(struct rng *rng, unsigned int net); /* one that it has */
 void net_attached(unsigned int net, const struct udrv_ioc_net_attach *info);
 /* After a round, in the supervisor: those that had to go are gone, the others are deleted. */
 bool net_back(void);
+
+/* ---- blk.c: /dev/udrv/blk ---- */
+
+void blk_begin(void);
+void blk_end(void);
+/* After a round, in the supervisor: no disk is left. */
+bool blk_back(struct node *node);
 
 /* stack.c */
 void stack_begin(void);

@@ -213,7 +213,7 @@ static struct plan next_plan(struct rng *rng, const struct device *device, const
 			     unsigned int size)
 {
 	struct plan plan = { 0 };
-	bool net;
+	bool slow;
 
 	/* The way of one that found something, and somewhere on it a turn. */
 	if (size && !one_in(rng, 3))
@@ -223,9 +223,9 @@ static struct plan next_plan(struct rng *rng, const struct device *device, const
 	if (plan.segments)
 		plan.counts[plan.segments - 1] = 1 + below(rng, plan.counts[plan.segments - 1]);
 	plan.seeds[plan.segments] = rng_next(rng);
-	/* What is done to interfaces takes long; and the time is looked at between rounds only. */
-	net = flavour_of(device, plan.seeds[0]).net;
-	plan.counts[plan.segments++] = 50 + below(rng, net ? 150 : 400);
+	/* What is done to interfaces and disks takes long; and the time is looked at between rounds only. */
+	slow = flavour_of(device, plan.seeds[0]).net || flavour_of(device, plan.seeds[0]).blk;
+	plan.counts[plan.segments++] = 50 + below(rng, slow ? 150 : 400);
 	return plan;
 }
 
@@ -249,7 +249,7 @@ static bool run_round(struct node *node, const struct device *device, const stru
 	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 		COMPLAIN("the round's process was ended by %s", strsignal(WTERMSIG(status)));
 	device_back(node, device, &flavour);
-	if (net_back() & check_idle(node) && atomic_load(&shared->complaints) == before)
+	if (net_back() & blk_back(node) & check_idle(node) && atomic_load(&shared->complaints) == before)
 		return true;
 	tap_note("in the round: fuzz --round %s", plan_text(plan));
 	return false;
@@ -389,8 +389,9 @@ static void reach(void)
 	}
 	CHECK_GT(total, 0);
 	CHECK_GT(good * 4, total);
-	tap_note("%llu interfaces were taken over",
-		 (unsigned long long)atomic_load(&shared->taken_over));
+	tap_note("%llu interfaces and %llu devices' disks were taken over",
+		 (unsigned long long)atomic_load(&shared->taken_over),
+		 (unsigned long long)atomic_load(&shared->disks_taken_over));
 	cover_init();
 	cover_report();
 	if (chosen || !find(&node, &devices_[0]) || !find(&node, &devices_[4]))

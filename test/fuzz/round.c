@@ -68,6 +68,7 @@ struct flavour flavour_of(const struct device *device, uint64_t seed)
 		f.disturb = UNBIND;
 	f.acknowledge = device->dma && one_in(&rng, 4);
 	f.net = one_in(&rng, 2);
+	f.blk = one_in(&rng, 2);
 	return f;
 }
 
@@ -78,7 +79,8 @@ static const struct {
 	const size_t *count;
 } tables[] = {
 	{ call_ops, &call_op_count }, { file_ops, &file_op_count },	{ memory_ops, &memory_op_count },
-	{ net_ops, &net_op_count },   { stack_ops, &stack_op_count }, { disturb_ops, &disturb_op_count },
+	{ net_ops, &net_op_count },   { stack_ops, &stack_op_count }, { blk_ops, &blk_op_count },
+	{ disturb_ops, &disturb_op_count },
 };
 
 unsigned int op_total(void)
@@ -108,7 +110,7 @@ static unsigned int weight(unsigned int index)
 {
 	const struct op *op = op_at(index);
 
-	return op->net && !round_.flavour.net ? 0 : op->weight;
+	return (op->net && !round_.flavour.net) || (op->blk && !round_.flavour.blk) ? 0 : op->weight;
 }
 
 static unsigned int pick_op(void)
@@ -304,6 +306,7 @@ static void begin(const struct node *node, const struct device *device)
 	device_opened(round_.node.fd);
 	atomic_store(&round_.nodes[0], round_.node.fd);
 	net_begin();
+	blk_begin();
 	if (round_.flavour.net)
 		stack_begin();
 }
@@ -347,6 +350,7 @@ void round_run(const struct node *node, const struct device *device, const uint6
 		REQUIRE_EQ(pthread_join(ids[THREADS_MAX - 1], NULL), 0);
 	if (round_.flavour.end == END_CLEAN) {
 		net_end();
+		blk_end();
 		for (unsigned int i = 0; i < NODES_MAX; i++)
 			if (atomic_load(&round_.nodes[i]) >= 0)
 				close(atomic_load(&round_.nodes[i]));

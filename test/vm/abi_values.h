@@ -53,7 +53,7 @@ static const struct bad_value {
 	VALUE(IRQ_DETACH, udrv_ioc_irq_attach, vector, 1, EINVAL),
 	VALUE(IRQ_DETACH, udrv_ioc_irq_attach, fd, 0, EINVAL),
 	VALUE(PROG_SET, udrv_ioc_prog_set, use, 0, EINVAL),
-	VALUE(PROG_SET, udrv_ioc_prog_set, use, 3, EINVAL),
+	VALUE(PROG_SET, udrv_ioc_prog_set, use, 4, EINVAL),
 	VALUE(PROG_SET, udrv_ioc_prog_set, use, ~0U, EINVAL),
 	VALUE(PROG_SET, udrv_ioc_prog_set, count, 257, EINVAL),
 	VALUE(PROG_SET, udrv_ioc_prog_set, count, ~0U, EINVAL),

@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 done
 options=("$@")
 
-disk=udrvnvme driver=''
+disk=udrvnvme driver='' group=''
 path=/dev/$disk
 work=$(mktemp -d)
 said=$work/said counters=$work/counters
@@ -47,7 +47,9 @@ counter() { sed -n "s/.*\b$1=\([0-9]*\).*/\1/p" "$counters" | tail -n 1; }
 
 # The driver; its disk is there.
 drive() {
-	drivers/nvme/nvme --name "$disk" --stats 3600 "${options[@]}" "$device" >>"$counters" 2>>"$work/err" &
+	# shellcheck disable=SC2016  # for the inner shell
+	bash -c '[ -z "$0" ] || echo $$ >"$0/cgroup.procs" || exit; exec "$@"' "$group" \
+		drivers/nvme/nvme --name "$disk" --stats 3600 "${options[@]}" "$device" >>"$counters" 2>>"$work/err" &
 	driver=$!
 	within 60 disk_there
 }
@@ -107,6 +109,24 @@ stressed() {
 	touch "$work/enough"
 	wait "$stress" || { cat "$said"; return 1; }
 	note "$takeovers takeovers: $(cat "$said")" >&3
+}
+
+# Driver and writer in one memory cgroup, which has room for a part of what is written: to get memory the kernel has to write
+# dirty pages to the very disk.
+tight_memory() {
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup || return
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control || return
+	group=/sys/fs/cgroup/udrv-tight
+	mkdir "$group" && echo 40M >"$group/memory.max" || return
+	die && drive || return
+	mkfs.ext4 -q "$path" && mount "$path" "$work/mnt" || return
+	# shellcheck disable=SC2016  # for the inner shell
+	bash -c 'echo $$ >"$0/cgroup.procs" || exit; exec "$@"' "$group" \
+		fio --name=tight --directory="$work/mnt" --size=150m --rw=write --bs=64k --ioengine=psync --end_fsync=1 \
+		--verify=crc32c --verify_fatal=1 --verify_state_save=0 >"$said" 2>&1 || { cat "$said"; return 1; }
+	umount "$work/mnt" && fsck.ext4 -fn "$path" || return
+	note "$(grep -E '^(max|oom_kill) ' "$group/memory.events" | xargs)" >&3
+	contains "$group/memory.events" '^max [1-9]' && contains "$group/memory.events" '^oom_kill 0'
 }
 
 mounted_and_killed() {
@@ -177,6 +197,7 @@ check "a tree of files in ext4, and fsck" tree_is_kept
 check "blkdiscard" blkdiscard "$path"
 check "zeroes" zeroes_of
 [ -n "$short" ] || check "ext4, fio with verification, the driver killed three times: no error, and fsck" mounted_and_killed
+check "a tight memory cgroup, with dirty pages on the disk" tight_memory
 check "killed $takeovers times under load: every sector is what was acknowledged" stressed
 check "stopped for a while: its requests wait" stopped_and_woken
 check "ends on SIGINT with status 0" ends INT 0
