@@ -47,12 +47,17 @@ struct udrv_client *udrv_client_create(struct udrv_device *udev, struct file *fi
 
 	/* Off since probe, unless somebody wrote to config space through sysfs. */
 	udrv_pci_set_master(udev, false);
-	/* If an earlier end could not. What still runs would run with this driver's memory. */
-	ret = udrv_pci_reset_at_end(udev, UDRV_END_REVOKE);
+	/*
+	 * If an earlier end could not: what still runs would run with this driver's memory. Or if it left that to the
+	 * driver before, whom a confined one need not believe.
+	 */
+	if (!udev->own_reset || confined)
+		ret = udrv_pci_reset_at_end(udev, UDRV_END_REVOKE);
 	if (ret) {
 		ret = -EBUSY;
 		goto err_page;
 	}
+	udev->own_reset = false;
 	if (confined)
 		udrv_config_confine(udev);
 
@@ -118,9 +123,8 @@ void udrv_client_end(struct udrv_client *client, enum udrv_end how)
 	 */
 	quiet = udrv_prog_quiesce(client) && (how == UDRV_END_RELEASE || how == UDRV_END_REVOKE);
 	udrv_irq_pause(client);
-	if (quiet)
-		udev->used = false;
-	else
+	udev->own_reset = quiet;
+	if (!quiet)
 		udrv_pci_reset_at_end(udev, how);
 
 	/*

@@ -157,6 +157,7 @@ struct udrv_bar {
  * @error_events: what that is
  * @resetting: the task that resets it for us; it may ask for itself without a lock
  * @used: something was done to the device since its last reset
+ * @own_reset: its last driver says that its program was one; @used stays, for who need not believe that
  * @name: of the node: "pci-00:04.0"
  * @bars: see there; constant after probe but for @io and @wc
  * @bar_sem: see the lock table
@@ -195,6 +196,7 @@ struct udrv_device {
 	unsigned long error_events;
 	struct task_struct *resetting;
 	bool used;
+	bool own_reset; /* under @lock */
 
 	char name[32];
 	struct udrv_bar bars[UDRV_BARS];

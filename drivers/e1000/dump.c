@@ -137,7 +137,7 @@ int dump_open(struct port **port)
 
 	*port = calloc(1, sizeof(**port));
 	if (!*port)
-		return e1000_fail(-ENOMEM, "out of memory");
+		return driver_fail(-ENOMEM, "out of memory");
 	(*port)->ops = &ops;
 	(*port)->frame_max = PORT_FRAME_MAX;
 	return 0;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+#include "../common.h"
 #include "e1000_regs.h"
 #include "port.h"
 
@@ -116,15 +117,6 @@ struct e1000 {
 	struct e1000_statistics statistics;
 };
 
-/* CLOCK_MONOTONIC */
-static inline uint64_t e1000_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static inline uint32_t e1000_read(const struct e1000 *nic, unsigned int reg)
 {
 	return udrv_read32(nic->regs + reg);
@@ -134,13 +126,6 @@ static inline void e1000_write(const struct e1000 *nic, unsigned int reg, uint32
 {
 	udrv_write32(nic->regs + reg, value);
 }
-
-/* ---- main.c ------------------------------------------------------------------------- */
-
-/* Say what failed; returns @error, a negative errno */
-int e1000_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Progress; silent without --verbose */
-void e1000_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- hw.c: the card ----------------------------------------------------------------- */
 

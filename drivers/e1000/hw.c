@@ -83,7 +83,7 @@ static int reset(struct e1000 *nic)
 	pause_us(10000);
 	error = wait_register(nic, E1000_CTRL, E1000_CTRL_RST, 0, 100000);
 	if (error)
-		return e1000_fail(error, "the card does not come out of its reset");
+		return driver_fail(error, "the card does not come out of its reset");
 
 	e1000_quieten(nic);
 	e1000_read(nic, E1000_ICR);
@@ -109,7 +109,7 @@ static int see_to_the_end(struct e1000 *nic)
 	};
 	int error = udrv_prog_set(nic->device, UDRV_PROG_QUIESCE, quiesce, 3);
 
-	return error ? e1000_fail(error, "see to the end: %s", udrv_strerror(error)) : 0;
+	return error ? driver_fail(error, "see to the end: %s", udrv_strerror(error)) : 0;
 }
 
 /* ---- EEPROM [5.3, 13.4.4; 82574: 10.2.2] -------------------------------------------- */
@@ -127,7 +127,7 @@ static int own(struct e1000 *nic)
 			return 0;
 		pause_us(2000);
 	}
-	return e1000_fail(-ETIMEDOUT, "the card's firmware does not let go of EEPROM and PHY");
+	return driver_fail(-ETIMEDOUT, "the card's firmware does not let go of EEPROM and PHY");
 }
 
 static void disown(struct e1000 *nic)
@@ -144,7 +144,7 @@ static int eeprom_word(struct e1000 *nic, uint32_t address, uint16_t *word)
 
 	e1000_write(nic, E1000_EERD, address << nic->model->eerd_address_shift | E1000_EERD_START);
 	if (wait_register(nic, E1000_EERD, done, done, 100000))
-		return e1000_fail(-ETIMEDOUT, "the EEPROM does not answer");
+		return driver_fail(-ETIMEDOUT, "the EEPROM does not answer");
 	*word = (uint16_t)(e1000_read(nic, E1000_EERD) >> E1000_EERD_DATA_SHIFT);
 	return 0;
 }
@@ -166,7 +166,7 @@ static int eeprom_address(struct e1000 *nic)
 		}
 	}
 	if (sum != E1000_EEPROM_SUM)
-		return e1000_fail(-EIO, "the EEPROM's checksum is 0x%04x, not 0x%04x", sum,
+		return driver_fail(-EIO, "the EEPROM's checksum is 0x%04x, not 0x%04x", sum,
 				  E1000_EEPROM_SUM);
 	return 0;
 }
@@ -179,10 +179,10 @@ static int mdic(struct e1000 *nic, uint32_t command, unsigned int reg)
 
 	e1000_write(nic, E1000_MDIC, command | E1000_MDIC_PHY_1 | reg << E1000_MDIC_REG_SHIFT);
 	if (wait_register(nic, E1000_MDIC, E1000_MDIC_READY, E1000_MDIC_READY, 10000))
-		return e1000_fail(-ETIMEDOUT, "PHY register %u does not answer", reg);
+		return driver_fail(-ETIMEDOUT, "PHY register %u does not answer", reg);
 	value = e1000_read(nic, E1000_MDIC);
 	if (value & E1000_MDIC_ERROR)
-		return e1000_fail(-EIO, "PHY register %u: error", reg);
+		return driver_fail(-EIO, "PHY register %u: error", reg);
 	return (int)(value & 0xffff);
 }
 
@@ -211,7 +211,7 @@ static int phy_start(struct e1000 *nic)
 	status = phy_read(nic, PHY_STATUS);
 	if (status < 0)
 		return status;
-	e1000_say("PHY %04x:%04x, control 0x%04x, status 0x%04x", id1, id2, control, status);
+	driver_say("PHY %04x:%04x, control 0x%04x, status 0x%04x", id1, id2, control, status);
 
 	if (status & PHY_STATUS_LINK && status & PHY_STATUS_AUTONEG_DONE)
 		return 0;
@@ -232,10 +232,10 @@ bool e1000_link(struct e1000 *nic)
 	nic->link_full = status & E1000_STATUS_FD;
 	nic->link_speed = speeds[(status & E1000_STATUS_SPEED_MASK) >> E1000_STATUS_SPEED_SHIFT];
 	if (up)
-		e1000_say("link up: %u Mbit/s, %s duplex", nic->link_speed,
+		driver_say("link up: %u Mbit/s, %s duplex", nic->link_speed,
 			  nic->link_full ? "full" : "half");
 	else
-		e1000_say("link down");
+		driver_say("link down");
 	return true;
 }
 
@@ -272,7 +272,7 @@ void e1000_set_mode(struct e1000 *nic, const struct port_mode *mode)
 	if (rctl != nic->rctl)
 		e1000_write(nic, E1000_RCTL, rctl);
 	nic->rctl = rctl;
-	e1000_say("receive: own address, broadcast, %u group%s%s%s", mode->group_count,
+	driver_say("receive: own address, broadcast, %u group%s%s%s", mode->group_count,
 		  mode->group_count == 1 ? "" : "s", mode->all_multicast ? ", all multicast" : "",
 		  mode->promiscuous ? ", promiscuous" : "");
 }
@@ -294,7 +294,7 @@ void e1000_set_mtu(struct e1000 *nic, uint32_t mtu)
 	e1000_read(nic, E1000_STATUS);
 	pause_us(10000);
 	e1000_write(nic, E1000_RCTL, nic->rctl);
-	e1000_say("receive: %s frames", on ? "long" : "no long");
+	driver_say("receive: %s frames", on ? "long" : "no long");
 }
 
 /* ---- VLAN tags [9.2; 82574: 7.5] ---------------------------------------------------- */
@@ -312,7 +312,7 @@ void e1000_set_vlan(struct e1000 *nic, bool on)
 	ctrl = e1000_read(nic, E1000_CTRL) & ~E1000_CTRL_VME;
 	e1000_write(nic, E1000_CTRL, ctrl | (on ? E1000_CTRL_VME : 0));
 	nic->vlan = on;
-	e1000_say("VLAN tags are %s", on ? "the card's" : "left where they are");
+	driver_say("VLAN tags are %s", on ? "the card's" : "left where they are");
 }
 
 /* ---- statistics [13.7] -------------------------------------------------------------- */
@@ -356,21 +356,21 @@ int e1000_open(struct e1000 *nic, const char *name)
 		nic->queues[i] = (struct e1000_queue){ .nic = nic, .index = i };
 	error = udrv_open(name, &nic->device);
 	if (error)
-		return e1000_fail(error, "%s: %s", name, udrv_strerror(error));
+		return driver_fail(error, "%s: %s", name, udrv_strerror(error));
 
 	info = udrv_info(nic->device);
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
 		if (info->vendor == E1000_VENDOR && info->device == models[i].device)
 			nic->model = &models[i];
 	if (!nic->model)
-		return e1000_fail(
+		return driver_fail(
 			-EINVAL,
 			"%s is %04x:%04x; this drives 8086:100e (82540EM) and 8086:10d3 (82574L)",
 			name, info->vendor, info->device);
 
 	error = udrv_bar_map(nic->device, 0, 0, 0, 0, &regs, &nic->regs_length);
 	if (error)
-		return e1000_fail(error, "map the registers: %s", udrv_strerror(error));
+		return driver_fail(error, "map the registers: %s", udrv_strerror(error));
 	nic->regs = regs;
 
 	error = reset(nic);
@@ -486,7 +486,7 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 	/* The card is quiet since e1000_open(): from here on it may reach memory. */
 	error = udrv_bus_master(nic->device, true);
 	if (error)
-		return e1000_fail(error, "allow DMA: %s", udrv_strerror(error));
+		return driver_fail(error, "allow DMA: %s", udrv_strerror(error));
 	error = start_link(nic);
 	if (error)
 		return error;
@@ -496,7 +496,7 @@ int e1000_start(struct e1000 *nic, unsigned int irq, unsigned int ring_count)
 			error = e1000_tx_start(&nic->queues[i], ring_count);
 	}
 	if (error)
-		return e1000_fail(error, "rings of %u descriptors: %s", ring_count,
+		return driver_fail(error, "rings of %u descriptors: %s", ring_count,
 				  udrv_strerror(error));
 	error = e1000_irq_start(nic, irq);
 	if (error)

@@ -62,8 +62,8 @@ int e1000_irq_start(struct e1000 *nic, unsigned int irq)
 	for (nic->irq = first; (error = setup(nic, nic->irq)) && nic->irq > last; nic->irq--)
 		;
 	if (error)
-		return e1000_fail(error, "set up %s: %s", names[nic->irq], udrv_strerror(error));
-	e1000_say("interrupts by %s", names[nic->irq]);
+		return driver_fail(error, "set up %s: %s", names[nic->irq], udrv_strerror(error));
+	driver_say("interrupts by %s", names[nic->irq]);
 
 	if (nic->irq == UDRV_IRQ_MSIX) {
 		for (unsigned int i = 0; i < nic->queue_count; i++) {
@@ -94,7 +94,7 @@ int e1000_irq_start(struct e1000 *nic, unsigned int irq)
 	/* e1000_irq_take() must not block: the loop waits in poll(), for more than this card. */
 	flags = fcntl(udrv_fd(nic->device), F_GETFL);
 	if (flags < 0 || fcntl(udrv_fd(nic->device), F_SETFL, flags | O_NONBLOCK) < 0)
-		return e1000_fail(-errno, "set O_NONBLOCK: %s", strerror(errno));
+		return driver_fail(-errno, "set O_NONBLOCK: %s", strerror(errno));
 	return 0;
 }
 

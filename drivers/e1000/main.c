@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,36 +27,11 @@ static struct {
 	const char *device;
 	const char *net;
 	const char *tap;
-	bool dump, promiscuous, verbose;
+	bool dump, promiscuous;
 	unsigned int irq, queues, rings, stats_s, offloads, hang_s, poll_us;
 } opt = { .queues = 1, .rings = 256, .offloads = E1000_OFFLOADS, .hang_s = 10 };
 
 /* ---- what we say -------------------------------------------------------------------- */
-
-int e1000_fail(int error, const char *format, ...)
-{
-	va_list args;
-
-	fputs("e1000: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return error;
-}
-
-void e1000_say(const char *format, ...)
-{
-	va_list args;
-
-	if (!opt.verbose)
-		return;
-	fputs("e1000: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
 
 static void print_frames(const struct e1000 *nic)
 {
@@ -206,7 +180,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		opt.stats_s = number(state, arg, 1, 86400);
 		break;
 	case 'v':
-		opt.verbose = true;
+		driver_verbose = 1;
 		break;
 	case ARGP_KEY_ARG:
 		if (opt.device)
@@ -306,12 +280,12 @@ static int wait_and_serve(struct loop *loop, bool busy)
 	if (!busy)
 		e1000_irq_arm(&loop->nic->queues[0], loop->transmit_full);
 	if (poll(fds, loop->fd_count, busy ? 0 : -1) < 0)
-		return errno == EINTR ? 0 : e1000_fail(-errno, "poll: %s", strerror(errno));
+		return errno == EINTR ? 0 : driver_fail(-errno, "poll: %s", strerror(errno));
 
 	if (fds[CARD].revents & POLLIN)
 		link = e1000_irq_take(loop->nic);
 	if (link < 0 || fds[CARD].revents & (POLLHUP | POLLERR | POLLNVAL))
-		return e1000_fail(-ENODEV, "%s: %s", opt.device,
+		return driver_fail(-ENODEV, "%s: %s", opt.device,
 				  udrv_strerror(link < 0 ? link : -ENODEV));
 	if (link > 0 && e1000_link(loop->nic))
 		loop->port->ops->carrier(loop->port, loop->nic->link_up);
@@ -319,7 +293,7 @@ static int wait_and_serve(struct loop *loop, bool busy)
 		tick(loop);
 	for (unsigned int i = PORT; i < loop->fd_count; i++) {
 		if (fds[i].revents & (POLLHUP | POLLERR | POLLNVAL))
-			return e1000_fail(-ENODEV, "the interface %s was removed", opt.tap);
+			return driver_fail(-ENODEV, "the interface %s was removed", opt.tap);
 		if (i > PORT && fds[i].revents && loop->port->ops->mode(loop->port, &loop->mode))
 			set_mode(loop);
 	}
@@ -360,7 +334,7 @@ static int open_events(struct loop *loop)
 				 .events = POLLIN };
 	if (loop->fds[SIGNALS].fd < 0 || loop->fds[TIMER].fd < 0 ||
 	    timerfd_settime(loop->fds[TIMER].fd, 0, &second, NULL))
-		return e1000_fail(-errno, "set up signals and timer: %s", strerror(errno));
+		return driver_fail(-errno, "set up signals and timer: %s", strerror(errno));
 	loop->fd_count = PORT + loop->port->ops->poll(loop->port, &loop->fds[PORT]);
 	return 0;
 }
@@ -373,7 +347,7 @@ static int drive(struct e1000 *nic, struct loop *loop)
 		return error;
 	memcpy(loop->mode.address, nic->address, ETH_ALEN);
 	loop->mode.all_multicast = opt.dump;
-	e1000_say("%s %s, address %02x:%02x:%02x:%02x:%02x:%02x", nic->model->name, opt.device,
+	driver_say("%s %s, address %02x:%02x:%02x:%02x:%02x:%02x", nic->model->name, opt.device,
 		  nic->address[0], nic->address[1], nic->address[2], nic->address[3],
 		  nic->address[4], nic->address[5]);
 
@@ -424,6 +398,7 @@ int main(int argc, char **argv)
 	struct loop loop = { .nic = &nic };
 	int error;
 
+	driver_name = "e1000";
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	error = drive(&nic, &loop);
 

@@ -90,7 +90,7 @@ static inline void relax(void)
 /* Look for something to do, without the kernel, for as long as was asked for (--poll). */
 static bool poll_rings(const struct queue *q)
 {
-	uint64_t end = e1000_now_ns() + q->n->poll_ns;
+	uint64_t end = driver_now_ns() + q->n->poll_ns;
 
 	do {
 		for (int i = 0; i < LOOKS; i++) {
@@ -98,7 +98,7 @@ static bool poll_rings(const struct queue *q)
 				return true;
 			relax();
 		}
-	} while (e1000_now_ns() < end && !stopped);
+	} while (driver_now_ns() < end && !stopped);
 	return false;
 }
 
@@ -174,9 +174,9 @@ static int attach(struct net *n, const struct net_options *options)
 	memcpy(o.address, nic->address, sizeof(o.address));
 	error = udrv_net_attach(nic->device, &o, &n->net);
 	if (error)
-		return e1000_fail(error, "the interface %s: %s%s", options->name, udrv_strerror(error),
+		return driver_fail(error, "the interface %s: %s%s", options->name, udrv_strerror(error),
 				  error == -EPERM ? " (to make one: CAP_NET_ADMIN)" : "");
-	e1000_say("interface %s%s%s", udrv_net_name(n->net),
+	driver_say("interface %s%s%s", udrv_net_name(n->net),
 		  udrv_net_flags(n->net) & UDRV_NET_TAKEN_OVER ? ", taken over" : "",
 		  udrv_net_flags(n->net) & UDRV_NET_COPIES ? ", packets are copied" : "");
 	return 0;
@@ -191,11 +191,11 @@ static int start_queue(struct queue *q)
 	q->rx_slot = calloc(card->rx.count, sizeof(*q->rx_slot));
 	q->tx_slot = malloc(card->tx.count * sizeof(*q->tx_slot));
 	if (!q->rx_slot || !q->tx_slot)
-		return e1000_fail(-ENOMEM, "out of memory");
+		return driver_fail(-ENOMEM, "out of memory");
 	memset(q->tx_slot, 0xff, card->tx.count * sizeof(*q->tx_slot)); /* SLOT_NONE */
 	error = udrv_net_vector(q->n->net, card->index, card->index);
 	if (error)
-		return e1000_fail(error, "the interrupt: %s", udrv_strerror(error));
+		return driver_fail(error, "the interrupt: %s", udrv_strerror(error));
 	queue_refill(q);
 	return 0;
 }
@@ -206,7 +206,7 @@ static int start(struct net *n, const struct net_options *options)
 	int error;
 
 	if (options->queues > nic->model->queues)
-		return e1000_fail(-EINVAL, "the %s has %u queue%s", nic->model->name,
+		return driver_fail(-EINVAL, "the %s has %u queue%s", nic->model->name,
 				  nic->model->queues, nic->model->queues == 1 ? "" : "s");
 	nic->queue_count = options->queues;
 	error = attach(n, options);
@@ -268,7 +268,7 @@ static int start_threads(struct net *n)
 	for (unsigned int i = 1; !error && i < n->nic->queue_count; i++)
 		error = -pthread_create(&n->queues[i].thread, NULL, serve, &n->queues[i]);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error ? e1000_fail(error, "make a thread: %s", strerror(-error)) : 0;
+	return error ? driver_fail(error, "make a thread: %s", strerror(-error)) : 0;
 }
 
 static void print(const struct net *n, const struct net_options *options)
@@ -285,7 +285,7 @@ static int run(struct net *n, const struct net_options *options)
 {
 	uint64_t wait_ns = notify_ready();
 	const uint64_t interval_ns = options->stats_s * UINT64_C(1000000000);
-	uint64_t next_ns = e1000_now_ns() + interval_ns;
+	uint64_t next_ns = driver_now_ns() + interval_ns;
 	int error = 0;
 
 	if (options->stats_s && wait_ns > UINT64_C(1000000000))
@@ -293,9 +293,9 @@ static int run(struct net *n, const struct net_options *options)
 	while (!error && !stopped) {
 		notify_alive();
 		error = turn(&n->queues[0], wait_ns);
-		if (options->stats_s && e1000_now_ns() >= next_ns) {
+		if (options->stats_s && driver_now_ns() >= next_ns) {
 			print(n, options);
-			next_ns = e1000_now_ns() + interval_ns;
+			next_ns = driver_now_ns() + interval_ns;
 		}
 	}
 	stop(0);
@@ -305,7 +305,7 @@ static int run(struct net *n, const struct net_options *options)
 			error = n->queues[i].error;
 	}
 	if (error)
-		e1000_fail(error, "the interface %s: %s", udrv_net_name(n->net),
+		driver_fail(error, "the interface %s: %s", udrv_net_name(n->net),
 			   udrv_strerror(error));
 	return error;
 }

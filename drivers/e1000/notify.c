@@ -51,7 +51,7 @@ void notify_alive(void)
 
 	if (!interval_ns)
 		return;
-	now = e1000_now_ns();
+	now = driver_now_ns();
 	if (now < next_ns)
 		return;
 	next_ns = now + interval_ns / 2;

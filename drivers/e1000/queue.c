@@ -258,7 +258,7 @@ void queue_restart_transmitter(struct queue *q)
 {
 	struct e1000_tx *tx = &q->card->tx;
 
-	e1000_say("the card sends nothing: its transmitter is started again");
+	driver_say("the card sends nothing: its transmitter is started again");
 	queue_reclaim(q); /* unless it has, meanwhile */
 	e1000_restart_transmitter(q->card);
 	for (unsigned int i = 0; i < tx->count; i++) {

@@ -102,7 +102,7 @@ static void carrier(struct port *port, bool up)
 	int on = up;
 
 	if (ioctl(tap_of(port)->fd, TUNSETCARRIER, &on))
-		e1000_fail(-errno, "%s: set the carrier: %s", tap_of(port)->name, strerror(errno));
+		driver_fail(-errno, "%s: set the carrier: %s", tap_of(port)->name, strerror(errno));
 }
 
 /* ---- what to receive ---------------------------------------------------------------- */
@@ -149,7 +149,7 @@ static void read_link(struct tap *tap, struct nlmsghdr *message)
 			memcpy(tap->link.address, RTA_DATA(a), ETH_ALEN);
 	}
 	if (tap->link.mtu > ETH_DATA_LEN && tap->link.mtu != old_mtu)
-		e1000_fail(-EMSGSIZE, "%s: an MTU of %u is beyond this driver, set it to %u",
+		driver_fail(-EMSGSIZE, "%s: an MTU of %u is beyond this driver, set it to %u",
 			   tap->name, tap->link.mtu, ETH_DATA_LEN);
 }
 
@@ -231,22 +231,22 @@ static int open_interface(struct tap *tap, unsigned int offloads, const uint8_t 
 
 	tap->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (tap->fd < 0)
-		return e1000_fail(-errno, "/dev/net/tun: %s (if it is missing: modprobe tun)",
+		return driver_fail(-errno, "/dev/net/tun: %s (if it is missing: modprobe tun)",
 				  strerror(errno));
 	memcpy(request.ifr_name, tap->name, IFNAMSIZ);
 	if (ioctl(tap->fd, TUNSETIFF, &request))
-		return e1000_fail(-errno, "make the interface %s: %s", tap->name, strerror(errno));
+		return driver_fail(-errno, "make the interface %s: %s", tap->name, strerror(errno));
 	memcpy(tap->name, request.ifr_name, IFNAMSIZ);
 
 	tun |= offloads & PORT_OFFLOAD_CSUM ? TUN_F_CSUM : 0;
 	tun |= offloads & PORT_OFFLOAD_TSO4 ? TUN_F_TSO4 : 0;
 	if (ioctl(tap->fd, TUNSETOFFLOAD, tun))
-		return e1000_fail(-errno, "%s: set offloads: %s", tap->name, strerror(errno));
+		return driver_fail(-errno, "%s: set offloads: %s", tap->name, strerror(errno));
 
 	request.ifr_hwaddr.sa_family = 1; /* ARPHRD_ETHER */
 	memcpy(request.ifr_hwaddr.sa_data, address, ETH_ALEN);
 	if (ioctl(tap->fd, SIOCSIFHWADDR, &request))
-		return e1000_fail(-errno, "%s: set the address: %s", tap->name, strerror(errno));
+		return driver_fail(-errno, "%s: set the address: %s", tap->name, strerror(errno));
 	carrier(&tap->port, false);
 	return 0;
 }
@@ -258,10 +258,10 @@ static int open_netlink(struct tap *tap)
 
 	tap->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (tap->netlink < 0 || bind(tap->netlink, (struct sockaddr *)&local, sizeof(local)))
-		return e1000_fail(-errno, "open netlink: %s", strerror(errno));
+		return driver_fail(-errno, "open netlink: %s", strerror(errno));
 	memcpy(request.ifr_name, tap->name, IFNAMSIZ);
 	if (ioctl(tap->netlink, SIOCGIFINDEX, &request))
-		return e1000_fail(-errno, "%s: find its index: %s", tap->name, strerror(errno));
+		return driver_fail(-errno, "%s: find its index: %s", tap->name, strerror(errno));
 	tap->index = request.ifr_ifindex;
 	return request_link(tap);
 }
@@ -291,11 +291,11 @@ int tap_open(const char *name, unsigned int offloads, struct port_mode *first, s
 	int error;
 
 	if (!*name || strlen(name) >= IFNAMSIZ)
-		return e1000_fail(-EINVAL, "'%s' is no name for an interface: 1 to 15 characters",
+		return driver_fail(-EINVAL, "'%s' is no name for an interface: 1 to 15 characters",
 				  name);
 	tap = calloc(1, sizeof(*tap));
 	if (!tap)
-		return e1000_fail(-ENOMEM, "out of memory");
+		return driver_fail(-ENOMEM, "out of memory");
 	tap->port.ops = &ops;
 	tap->port.frame_max = offloads & PORT_OFFLOAD_TSO4 ? PORT_SEGMENT_MAX : PORT_FRAME_MAX;
 	strcpy(tap->name, name);

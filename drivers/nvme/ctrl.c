@@ -38,19 +38,19 @@ static void reg_write64(const struct nvme *nvme, unsigned int reg, uint64_t valu
 static int wait_status(const struct nvme *nvme, uint32_t mask, uint32_t value, const char *what)
 {
 	const struct timespec pause = { .tv_nsec = 200000 };
-	uint64_t end_ns = nvme_now_ns() + (NVME_CAP_TO_MS(nvme->cap) + 1000) * UINT64_C(1000000);
+	uint64_t end_ns = driver_now_ns() + (NVME_CAP_TO_MS(nvme->cap) + 1000) * UINT64_C(1000000);
 	uint32_t status;
 
 	for (;;) {
-		bool over = nvme_now_ns() > end_ns;
+		bool over = driver_now_ns() > end_ns;
 
 		status = reg_read32(nvme, NVME_CSTS);
 		if (status == UINT32_MAX)
-			return nvme_fail(-ENODEV, "%s: the device is gone", what);
+			return driver_fail(-ENODEV, "%s: the device is gone", what);
 		if ((status & mask) == value)
 			return 0;
 		if (over)
-			return nvme_fail(-ETIMEDOUT, "%s: the controller did not answer in %u ms (status %#x)", what,
+			return driver_fail(-ETIMEDOUT, "%s: the controller did not answer in %u ms (status %#x)", what,
 					 NVME_CAP_TO_MS(nvme->cap) + 1000, status);
 		nanosleep(&pause, NULL);
 	}
@@ -80,18 +80,18 @@ static void ring_init(const struct nvme *nvme, struct nvme_ring *ring, unsigned 
 /* Wait for vector 0, up to a time. */
 static int admin_wait(struct nvme *nvme)
 {
-	uint64_t end_ns = nvme_now_ns() + ADMIN_MS * UINT64_C(1000000);
+	uint64_t end_ns = driver_now_ns() + ADMIN_MS * UINT64_C(1000000);
 	struct udrv_irq_record record;
 	int rc;
 
 	while (!nvme_ring_done(&nvme->admin)) {
-		uint64_t now_ns = nvme_now_ns();
+		uint64_t now_ns = driver_now_ns();
 
 		if (nvme_failed(nvme) || now_ns >= end_ns)
 			return NVME_AGAIN;
 		rc = udrv_irq_wait(nvme->device, &record, 1, (int)((end_ns - now_ns) / 1000000) + 1);
 		if (rc < 0 && rc != -EINTR)
-			return nvme_fail(rc, "wait for the controller: %s", udrv_strerror(rc));
+			return driver_fail(rc, "wait for the controller: %s", udrv_strerror(rc));
 	}
 	return 0;
 }
@@ -125,8 +125,8 @@ static int admin(struct nvme *nvme, struct nvme_command *command, uint32_t *resu
 static int refused(int rc, const char *what)
 {
 	if (rc == NVME_AGAIN)
-		return nvme_fail(rc, "%s: the controller does not answer", what);
-	return rc > 0 ? nvme_fail(-EIO, "%s: status %#x", what, (unsigned int)rc) : rc;
+		return driver_fail(rc, "%s: the controller does not answer", what);
+	return rc > 0 ? driver_fail(-EIO, "%s: status %#x", what, (unsigned int)rc) : rc;
 }
 
 static int identify(struct nvme *nvme, uint32_t cns, uint32_t nsid, const char *what)
@@ -225,7 +225,7 @@ static int look_at_namespace(struct nvme *nvme, uint32_t nsid)
 	disk->bytes = UDRV_LE(64, ns->blocks) << disk->shift;
 	disk->zeroed = (ns->dlfeat & NVME_DLFEAT_ZEROES_MASK) == NVME_DLFEAT_ZEROES;
 	disk_id(nvme, ns, disk);
-	nvme_say("namespace %u: %llu bytes, blocks of %u, %s", nsid, (unsigned long long)disk->bytes,
+	driver_say("namespace %u: %llu bytes, blocks of %u, %s", nsid, (unsigned long long)disk->bytes,
 		 1u << disk->shift, disk->id);
 	nvme->disk_count++;
 	return 0;
@@ -244,7 +244,7 @@ int nvme_identify(struct nvme *nvme)
 	memcpy(c, nvme->data, sizeof(*c));
 	trim(model, c->model, sizeof(c->model));
 	trim(serial, c->serial, sizeof(c->serial));
-	nvme_say("%s, serial number %s", model, serial);
+	driver_say("%s, serial number %s", model, serial);
 
 	/* Where data is copied, each tag has a buffer of the longest request. */
 	nvme->max_bytes = nvme->confined ? 128u << 10 : NVME_BYTES;
@@ -262,7 +262,7 @@ int nvme_identify(struct nvme *nvme)
 	for (uint32_t i = 0; !rc && i < count; i++)
 		rc = look_at_namespace(nvme, nsids[i]);
 	if (!rc && !nvme->disk_count)
-		return nvme_fail(-ENXIO, "it has no namespace that can be served");
+		return driver_fail(-ENXIO, "it has no namespace that can be served");
 	return rc;
 }
 
@@ -320,7 +320,7 @@ static int reset(struct nvme *nvme)
 	uint32_t config = reg_read32(nvme, NVME_CC);
 
 	if (config == UINT32_MAX)
-		return nvme_fail(-ENODEV, "the device is gone");
+		return driver_fail(-ENODEV, "the device is gone");
 	if (config & NVME_CC_EN) {
 		/* It is to have become ready before it is told not to be; one that never does is, too. */
 		if (!(reg_read32(nvme, NVME_CSTS) & (NVME_CSTS_RDY | NVME_CSTS_CFS)))
@@ -336,7 +336,7 @@ static int enable(struct nvme *nvme)
 
 	rc = udrv_dma_alloc(nvme->device, 2 * NVME_PAGE + NVME_PAGE, &nvme->admin_memory);
 	if (rc)
-		return nvme_fail(rc, "memory for the admin queue: %s", udrv_strerror(rc));
+		return driver_fail(rc, "memory for the admin queue: %s", udrv_strerror(rc));
 	ring_init(nvme, &nvme->admin, 0, nvme->admin_memory.addr, nvme->admin_memory.iova, ADMIN_ENTRIES);
 	nvme->data = (uint8_t *)nvme->admin_memory.addr + 2 * NVME_PAGE;
 	nvme->data_iova = nvme->admin_memory.iova + 2 * NVME_PAGE;
@@ -358,11 +358,11 @@ static int set_up_vectors(struct nvme *nvme, unsigned int queues)
 	if (count > info->msix_count)
 		count = info->msix_count;
 	if (count < 2)
-		return nvme_fail(-EOPNOTSUPP, "it has no two MSI-X vectors, which this driver wants");
+		return driver_fail(-EOPNOTSUPP, "it has no two MSI-X vectors, which this driver wants");
 	while ((rc = udrv_irq_setup(nvme->device, UDRV_IRQ_MSIX, count)) == -ENOSPC && count > 2)
 		count--;
 	if (rc < 0)
-		return nvme_fail(rc, "set up %u MSI-X vectors: %s", count, udrv_strerror(rc));
+		return driver_fail(rc, "set up %u MSI-X vectors: %s", count, udrv_strerror(rc));
 	nvme->queue_count = count - 1;
 	return 0;
 }
@@ -381,23 +381,23 @@ int nvme_open(struct nvme *nvme, unsigned int queues)
 
 	rc = udrv_open(nvme->name, &nvme->device);
 	if (rc)
-		return nvme_fail(rc, "%s: %s", nvme->name, udrv_strerror(rc));
+		return driver_fail(rc, "%s: %s", nvme->name, udrv_strerror(rc));
 	info = udrv_info(nvme->device);
 	if (info->class_code != NVME_CLASS)
-		return nvme_fail(-EINVAL, "%s is of class %06x: this drives %06x, NVM Express", nvme->name,
+		return driver_fail(-EINVAL, "%s is of class %06x: this drives %06x, NVM Express", nvme->name,
 				 info->class_code, NVME_CLASS);
 	nvme->confined = info->state & UDRV_DEVICE_CONFINED;
 	rc = udrv_bar_map(nvme->device, 0, 0, 0, 0, &registers, &mapped);
 	if (rc)
-		return nvme_fail(rc, "map the registers: %s", udrv_strerror(rc));
+		return driver_fail(rc, "map the registers: %s", udrv_strerror(rc));
 	nvme->regs = registers;
 	nvme->regs_bytes = mapped;
 	nvme->cap = udrv_read64(nvme->regs + NVME_CAP);
 	if (NVME_DOORBELLS + (2 * (queues + 1) * ((size_t)4 << NVME_CAP_DSTRD(nvme->cap))) > mapped)
-		return nvme_fail(-EOPNOTSUPP, "the doorbells of %u queues are not in the %zu bytes that can be mapped",
+		return driver_fail(-EOPNOTSUPP, "the doorbells of %u queues are not in the %zu bytes that can be mapped",
 				 queues, mapped);
 	if (!NVME_CAP_NVM(nvme->cap) || NVME_CAP_MPSMIN(nvme->cap))
-		return nvme_fail(-EOPNOTSUPP, "it has no NVM command set, or no pages of 4 KiB");
+		return driver_fail(-EOPNOTSUPP, "it has no NVM command set, or no pages of 4 KiB");
 	nvme->depth = NVME_ENTRIES - 1;
 	while (nvme->depth > NVME_CAP_MQES(nvme->cap))
 		nvme->depth >>= 1;
@@ -407,11 +407,11 @@ int nvme_open(struct nvme *nvme, unsigned int queues)
 
 	rc = reset(nvme);
 	if (!rc && (rc = udrv_dma_set_mask(nvme->device, 64)))
-		return nvme_fail(rc, "set the width of DMA addresses: %s", udrv_strerror(rc));
+		return driver_fail(rc, "set the width of DMA addresses: %s", udrv_strerror(rc));
 	if (!rc && (rc = udrv_prog_set(nvme->device, UDRV_PROG_RESET, quiesce, 2)))
-		return nvme_fail(rc, "see to the end: %s", udrv_strerror(rc));
+		return driver_fail(rc, "see to the end: %s", udrv_strerror(rc));
 	if (!rc && (rc = udrv_bus_master(nvme->device, true)))
-		return nvme_fail(rc, "allow DMA: %s", udrv_strerror(rc));
+		return driver_fail(rc, "allow DMA: %s", udrv_strerror(rc));
 	if (!rc)
 		rc = set_up_vectors(nvme, queues);
 	return rc ? rc : enable(nvme);

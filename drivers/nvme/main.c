@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,43 +32,10 @@ static struct {
 	const char *name;
 	unsigned int queues, stats_s, timeout_s, deadline_s;
 	uint64_t poll_ns;
-	int info, verbose;
+	int info;
 } opt = { .timeout_s = 30 };
 
 static struct nvme nvme = { .admin_lock = PTHREAD_MUTEX_INITIALIZER };
-
-int nvme_fail(int error, const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("nvme: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	return error;
-}
-
-void nvme_say(const char *format, ...)
-{
-	va_list arguments;
-
-	if (!opt.verbose)
-		return;
-	fputs("nvme: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-uint64_t nvme_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- what it says --------------------------------------------------------------------- */
 
@@ -150,20 +116,20 @@ static int attach(void)
 	int rc = udrv_blk_attach(nvme.device, &options, &nvme.blk);
 
 	if (rc == -EPERM)
-		return nvme_fail(rc, "no right to make disks: it needs CAP_SYS_ADMIN (sudo)");
+		return driver_fail(rc, "no right to make disks: it needs CAP_SYS_ADMIN (sudo)");
 	if (rc == -EINVAL)
-		return nvme_fail(rc, "its disks are there, made with other queues or times: start it as it was, or "
+		return driver_fail(rc, "its disks are there, made with other queues or times: start it as it was, or "
 				     "'udrv unbind' and 'udrv bind' it, which removes them");
 	if (rc)
-		return nvme_fail(rc, "attach to /dev/udrv/blk: %s", udrv_strerror(rc));
-	nvme_say("%u queues of %u requests of %u bytes%s%s", nvme.queue_count, nvme.depth, nvme.max_bytes,
+		return driver_fail(rc, "attach to /dev/udrv/blk: %s", udrv_strerror(rc));
+	driver_say("%u queues of %u requests of %u bytes%s%s", nvme.queue_count, nvme.depth, nvme.max_bytes,
 		 udrv_blk_flags(nvme.blk) & UDRV_BLK_TAKEN_OVER ? ", taken over" : "",
 		 udrv_blk_flags(nvme.blk) & UDRV_BLK_COPIES ? ", data is copied" : "");
 	for (unsigned int i = 0; i < nvme.queue_count; i++) {
 		nvme.queues[i].kernel = udrv_blk_get_queue(nvme.blk, i);
 		rc = udrv_blk_vector(nvme.blk, i, i + 1);
 		if (rc)
-			return nvme_fail(rc, "give queue %u its interrupt: %s", i + 1, udrv_strerror(rc));
+			return driver_fail(rc, "give queue %u its interrupt: %s", i + 1, udrv_strerror(rc));
 	}
 	return 0;
 }
@@ -186,16 +152,19 @@ static int add_disk(unsigned int unit)
 	};
 	int rc;
 
-	if (opt.name)
-		snprintf(name, sizeof(name), nvme.disk_count > 1 ? "%.20sn%u" : "%.24s", opt.name, disk->nsid);
+	/* Too long a name is refused, not cut. */
+	if (opt.name && nvme.disk_count > 1)
+		snprintf(name, sizeof(name), "%.30s%c", opt.name, 'a' + (int)unit);
+	else if (opt.name)
+		snprintf(name, sizeof(name), "%s", opt.name);
 	rc = udrv_blk_add(nvme.blk, &options, disk->name);
 	if (rc == -EEXIST)
-		return nvme_fail(rc, "there is a disk of the name %s: take another one (--name)", name);
+		return driver_fail(rc, "there is a disk of the name %s: take another one (--name)", name);
 	if (rc == -EINVAL)
-		return nvme_fail(rc, "%s: a name is \"udrv\" and up to 20 small letters, or digits; and that of "
+		return driver_fail(rc, "%s: a name is \"udrv\" and up to 20 small letters, or digits alone; and that of "
 				     "a disk that is there stays", name);
 	if (rc)
-		return nvme_fail(rc, "add a disk: %s", udrv_strerror(rc));
+		return driver_fail(rc, "add a disk: %s", udrv_strerror(rc));
 	printf("/dev/%s: %" PRIu64 " MiB\n", disk->name, disk->bytes >> 20);
 	fflush(stdout);
 	return 0;
@@ -221,11 +190,11 @@ static void *serve(void *arg)
 {
 	struct nvme_queue *queue = arg;
 	uint64_t interval_ns = queue->index == 0 ? opt.stats_s * UINT64_C(1000000000) : 0;
-	uint64_t next_ns = nvme_now_ns() + interval_ns;
+	uint64_t next_ns = driver_now_ns() + interval_ns;
 
 	while (!nvme.stopped && !nvme.again && !queue->error) {
 		queue->error = nvme_queue_turn(queue, interval_ns ? UINT64_C(1000000000) : UDRV_BLK_FOREVER);
-		if (interval_ns && nvme_now_ns() >= next_ns) {
+		if (interval_ns && driver_now_ns() >= next_ns) {
 			print_counters();
 			next_ns += interval_ns;
 		}
@@ -256,7 +225,7 @@ static int serve_all(void)
 	if (rc) {
 		nvme.again = 1;
 		wake_all();
-		nvme_fail(rc, "make a thread: %s", strerror(-rc));
+		driver_fail(rc, "make a thread: %s", strerror(-rc));
 	} else {
 		serve(&nvme.queues[0]);
 	}
@@ -266,7 +235,7 @@ static int serve_all(void)
 		if (!rc || nvme.queues[i].error == NVME_AGAIN)
 			rc = nvme.queues[i].error ? nvme.queues[i].error : rc;
 	if (rc && rc != NVME_AGAIN)
-		nvme_fail(rc, "serve %s: %s", nvme.name, udrv_strerror(rc));
+		driver_fail(rc, "serve %s: %s", nvme.name, udrv_strerror(rc));
 	return rc;
 }
 
@@ -302,7 +271,7 @@ static int drive(void)
 static const char usage[] =
 	"usage: nvme [OPTION...] DEVICE, as in: nvme --name udrvdisk 00:0b.0\n"
 	"  --name NAME       of its disk: \"udrv\" and small letters, or digits; default: udrv0 or the next;\n"
-	"                    with several namespaces NAMEn1 and so on\n"
+	"                    with several namespaces NAMEa, NAMEb and so on\n"
 	"  --queues N        and as many threads; default: one for each processor, up to 16\n"
 	"  --poll[=USEC]     look for work as long before sleeping; alone: never sleep\n"
 	"  --timeout SECONDS for a request, before it is aborted; default: 30\n"
@@ -335,7 +304,7 @@ static void parse(int argc, char **argv)
 		{ "deadline", required_argument, NULL, 'd' },
 		{ "stats", required_argument, NULL, 's' },
 		{ "info", no_argument, &opt.info, 1 },
-		{ "verbose", no_argument, &opt.verbose, 1 },
+		{ "verbose", no_argument, &driver_verbose, 1 },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -386,6 +355,7 @@ int main(int argc, char **argv)
 	long cpus;
 	int rc;
 
+	driver_name = "nvme";
 	parse(argc, argv);
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (!opt.queues)
@@ -396,17 +366,17 @@ int main(int argc, char **argv)
 	sigaction(SIGHUP, &action, NULL);
 	do {
 		nvme.again = 0;
-		began_ns = nvme_now_ns();
+		began_ns = driver_now_ns();
 		rc = drive();
 		if (!rc)
 			nvme_shut_down(&nvme);
 		nvme_close(&nvme);
 		/* One that runs for a while is one that helped. */
-		if (nvme_now_ns() - began_ns > 2 * opt.timeout_s * UINT64_C(1000000000) + UINT64_C(60000000000))
+		if (driver_now_ns() - began_ns > 2 * opt.timeout_s * UINT64_C(1000000000) + UINT64_C(60000000000))
 			resets = 0;
 	} while (rc == NVME_AGAIN && !nvme.stopped && resets++ < RESETS);
 	if (rc == NVME_AGAIN)
-		nvme_fail(rc, "%s was reset %u times, which did not help", nvme.name, resets);
+		driver_fail(rc, "%s was reset %u times, which did not help", nvme.name, resets);
 	if (opt.stats_s)
 		print_counters();
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;

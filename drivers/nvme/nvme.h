@@ -15,10 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../common.h"
 #include "nvme_regs.h"
 
 #define NVME_QUEUES UDRV_BLK_QUEUES_MAX
-#define NVME_NAMESPACES 32u
+#define NVME_NAMESPACES 26u	 /* a letter for each: a digit behind letters is a partition's */
 #define NVME_ENTRIES 128u	 /* of each queue, a power of two; a full one has a free entry */
 #define NVME_BYTES (512u << 10)	 /* most in one request: its PRP list has NVME_LIST_BYTES */
 #define NVME_LIST_BYTES 1024u	 /* a power of two up to a page: no list crosses one */
@@ -103,15 +104,6 @@ struct nvme {
 	uint64_t poll_ns; /* look as long before sleeping; UINT64_MAX: never sleep */
 	volatile sig_atomic_t stopped, again;
 };
-
-/* ---- main.c ---- */
-
-/** nvme_fail() - say what is wrong, and return @error */
-int nvme_fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** nvme_say() - with --verbose */
-void nvme_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** nvme_now_ns() - CLOCK_MONOTONIC */
-uint64_t nvme_now_ns(void);
 
 /* ---- ctrl.c ---- */
 

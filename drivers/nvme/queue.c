@@ -189,7 +189,7 @@ static void fail(struct nvme_queue *queue, uint16_t tag, uint16_t status)
 		nvme_ring_tell(&queue->ring);
 		return;
 	}
-	nvme_say("a command (%#x) failed with status %#x", slot->command.opcode, NVME_STATUS(status));
+	driver_say("a command (%#x) failed with status %#x", slot->command.opcode, NVME_STATUS(status));
 	slot->busy = false;
 	queue->errors++;
 	udrv_blk_complete(queue->kernel, tag, status_of(NVME_STATUS(status)), 0);
@@ -245,12 +245,12 @@ static bool look(const struct nvme_queue *queue)
 {
 	const struct nvme *nvme = queue->nvme;
 	/* For ever: with a turn now and then, for a request may be late, and there may be an end. */
-	uint64_t end_ns = nvme_now_ns() + (nvme->poll_ns == UINT64_MAX ? 1000000 : nvme->poll_ns);
+	uint64_t end_ns = driver_now_ns() + (nvme->poll_ns == UINT64_MAX ? 1000000 : nvme->poll_ns);
 
 	do {
 		if (nvme_ring_done(&queue->ring) || udrv_blk_count(queue->kernel))
 			return true;
-	} while (!nvme->stopped && nvme_now_ns() < end_ns);
+	} while (!nvme->stopped && driver_now_ns() < end_ns);
 	return false;
 }
 
@@ -294,10 +294,10 @@ int nvme_queue_init(struct nvme_queue *queue)
 
 	queue->slots = calloc(nvme->depth, sizeof(*queue->slots));
 	if (!queue->slots)
-		return nvme_fail(-ENOMEM, "out of memory");
+		return driver_fail(-ENOMEM, "out of memory");
 	rc = udrv_dma_alloc(nvme->device, lists_at + (size_t)entries * NVME_LIST_BYTES, &queue->memory);
 	if (rc)
-		return nvme_fail(rc, "memory for a queue: %s", udrv_strerror(rc));
+		return driver_fail(rc, "memory for a queue: %s", udrv_strerror(rc));
 	queue->lists = (void *)((uint8_t *)queue->memory.addr + lists_at);
 	queue->lists_iova = queue->memory.iova + lists_at;
 	return 0;

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -181,10 +182,16 @@ static void disk_open(struct disk *d)
 
 /* ---- drivers ---- */
 
-static void wait_for(const char *path)
+/* A name below /dev comes, or goes: devtmpfs tells. */
+static void wait_for(const char *path, bool there)
 {
-	while (access(path, F_OK))
-		usleep(1000);
+	int fd = inotify_init1(IN_CLOEXEC);
+	char events[4096];
+
+	REQUIRE(fd >= 0 && inotify_add_watch(fd, "/dev", IN_CREATE | IN_DELETE) >= 0);
+	while (!access(path, F_OK) != there)
+		REQUIRE(read(fd, events, sizeof(events)) > 0);
+	close(fd);
 }
 
 static void driver_start(void)
@@ -255,7 +262,7 @@ static void first_read(const char *path)
 
 	if (!memory)
 		memory = aligned_alloc(4096, 4096);
-	wait_for(path);
+	wait_for(path, true);
 	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	REQUIRE(fd >= 0 && pread(fd, memory, 4096, 0) == 4096);
 	close(fd);
@@ -266,8 +273,7 @@ static uint64_t restart_kernel(void)
 	uint64_t begun = now_ns();
 
 	write_file("/sys/bus/pci/drivers/nvme/unbind", KERNEL);
-	while (!access(KERNEL_DISK, F_OK))
-		usleep(1000);
+	wait_for(KERNEL_DISK, false);
 	write_file("/sys/bus/pci/drivers/nvme/bind", KERNEL);
 	first_read(KERNEL_DISK);
 	return now_ns() - begun;
@@ -316,10 +322,10 @@ int main(int argc, char **argv)
 	}
 	bench_init(argc, argv);
 	spin();
-	wait_for(KERNEL_DISK);
+	wait_for(KERNEL_DISK, true);
 	REQUIRE(system(confined ? "udrv bind " UDRV " >/dev/null" : "udrv bind --lazy " UDRV " >/dev/null") == 0);
 	driver_start();
-	wait_for(UDRV_DISK);
+	wait_for(UDRV_DISK, true);
 	disk_open(&kernel);
 	disk_open(&udrv);
 	kernel_irq = irq_of("nvme0q1");

@@ -26,7 +26,6 @@
 #define BLK_NODE "/dev/udrv/blk"
 #define BLKS 3
 #define BLK_BYTES (4UL << 20) /* of a mapping at most */
-#define BLK_E(number) (1ULL << ((number) & 63)) /* as calls.c has them; EOWNERDEAD is 2 there, ENOENT */
 #define DISKS 4		      /* units that there mostly are */
 
 /* What a place's descriptor is. Other threads may have another one there at any moment. */
@@ -133,9 +132,7 @@ static long call(int fd, unsigned int cmd, const char *name, void *arg, uint64_t
 	long result = ioctl(fd, cmd, arg) < 0 ? -errno : 0;
 
 	fault_end(begun);
-	errors |= BLK_E(EFAULT) | BLK_E(E2BIG) | BLK_E(EINVAL) | BLK_E(EOPNOTSUPP) | BLK_E(ENODEV) | BLK_E(EINTR) |
-		  BLK_E(EBADF) | BLK_E(ENOTTY);
-	if (result < 0 && !(errors & BLK_E(-result)))
+	if (result < 0 && !((errors | ERRORS_OF_ALL) & E(-result)))
 		COMPLAIN("%s fails with %s, which it does not list", name, strerrorname_np((int)-result) ?: "?");
 	return result;
 }
@@ -172,7 +169,7 @@ static long attach_run(const struct op *op)
 	if (fd < 0)
 		return SKIPPED;
 	result = call(fd, UDRV_IOC_BLK_ATTACH, "BLK_ATTACH", &o,
-		      BLK_E(EPERM) | BLK_E(EBUSY) | BLK_E(EOWNERDEAD) | BLK_E(ENOMEM), true);
+		      E(EPERM) | E(EBUSY) | E(EOWNERDEAD) | E(ENOMEM), true);
 	if (!result)
 		attached(rng, place, fd, &o);
 	return result;
@@ -213,7 +210,7 @@ static long disk_run(const struct op *op)
 		spoil(rng, &disk, sizeof(disk));
 	}
 	return call(fd, op->cmd, op->name, &disk,
-		    BLK_E(EBUSY) | BLK_E(ENOMEM) | (op->cmd == UDRV_IOC_BLK_DISK_ADD ? BLK_E(EEXIST) : BLK_E(ENOENT)),
+		    E(EBUSY) | E(ENOMEM) | (op->cmd == UDRV_IOC_BLK_DISK_ADD ? E(EEXIST) : E(ENOENT)),
 		    true);
 }
 
@@ -232,7 +229,7 @@ static long queue_run(const struct op *op)
 	if (fd < 0)
 		return SKIPPED;
 	spoil(rng, &arg, sizeof(arg));
-	return call(fd, op->cmd, op->name, &arg, BLK_E(EBUSY), true);
+	return call(fd, op->cmd, op->name, &arg, E(EBUSY), true);
 }
 
 /* All that is needed before requests come. */
@@ -285,23 +282,6 @@ static long close_run(const struct op *op)
 
 /* ---- rings ---- */
 
-static bool get32(uint8_t *from, uint32_t *value)
-{
-	uint64_t wide = 0;
-
-	if (!guarded_access(from, 4, &wide, false))
-		return false;
-	*value = (uint32_t)wide;
-	return true;
-}
-
-static bool put32(uint8_t *to, uint32_t value)
-{
-	uint64_t wide = value;
-
-	return guarded_access(to, 4, &wide, true);
-}
-
 #define RING(name, index) (offsetof(struct udrv_blk_rings, name) + offsetof(struct udrv_ring, index))
 
 /* What was asked for is done; mostly. */
@@ -309,8 +289,8 @@ static bool serve(struct rng *rng, uint8_t *q, const struct udrv_ioc_blk_attach 
 {
 	uint32_t produced, consumed, done, bytes, word;
 
-	if (!get32(q + RING(requests, produced), &produced) || !get32(q + RING(requests, consumed), &consumed) ||
-	    !get32(q + RING(done, produced), &done))
+	if (!guarded_get32(q + RING(requests, produced), &produced) || !guarded_get32(q + RING(requests, consumed), &consumed) ||
+	    !guarded_get32(q + RING(done, produced), &done))
 		return false;
 	if (produced - consumed > info->ring_entries)
 		consumed = produced;
@@ -319,8 +299,8 @@ static bool serve(struct rng *rng, uint8_t *q, const struct udrv_ioc_blk_attach 
 				 (consumed & (info->ring_entries - 1)) * sizeof(struct udrv_blk_request);
 		struct udrv_blk_done answer = { 0 };
 
-		if (!get32(entry + offsetof(struct udrv_blk_request, bytes), &bytes) ||
-		    !get32(entry + offsetof(struct udrv_blk_request, tag), &word))
+		if (!guarded_get32(entry + offsetof(struct udrv_blk_request, bytes), &bytes) ||
+		    !guarded_get32(entry + offsetof(struct udrv_blk_request, tag), &word))
 			return false;
 		if (one_in(rng, 20))
 			continue; /* never */
@@ -331,7 +311,7 @@ static bool serve(struct rng *rng, uint8_t *q, const struct udrv_ioc_blk_attach 
 				  &answer, sizeof(answer)))
 			return false;
 	}
-	return put32(q + RING(requests, consumed), consumed) && put32(q + RING(done, produced), done);
+	return guarded_put32(q + RING(requests, consumed), consumed) && guarded_put32(q + RING(done, produced), done);
 }
 
 static long serve_run(const struct op *op)
@@ -363,7 +343,7 @@ static long serve_run(const struct op *op)
 			spoil(rng, &turn, sizeof(turn));
 			turn.timeout_ns %= 10000000;
 		}
-		result = call(fd, UDRV_IOC_BLK_TURN, "BLK_TURN", &turn, BLK_E(EBUSY), true);
+		result = call(fd, UDRV_IOC_BLK_TURN, "BLK_TURN", &turn, E(EBUSY), true);
 		if (result)
 			break;
 	}
@@ -389,7 +369,7 @@ static long scribble_run(const struct op *op)
 	for (unsigned int i = 1 + below(rng, one_in(rng, 4) ? 400 : 20); i; i--) {
 		if (one_in(rng, 2)) { /* an index */
 			to = q + below(rng, sizeof(struct udrv_blk_rings) / 64) * 64;
-			if (!get32(to, &value))
+			if (!guarded_get32(to, &value))
 				return -EFAULT;
 			value = one_in(rng, 3)	 ? value + 1 + below(rng, 70)
 				: one_in(rng, 2) ? (uint32_t)odd_number(rng)
@@ -398,7 +378,7 @@ static long scribble_run(const struct op *op)
 			to = q + PAGE + (rng_next(rng) % (info.queue_bytes - PAGE) & ~3ULL);
 			value = one_in(rng, 2) ? below(rng, 70) : (uint32_t)odd_number(rng);
 		}
-		if (!put32(to, value))
+		if (!guarded_put32(to, value))
 			return -EFAULT;
 	}
 	return 0;

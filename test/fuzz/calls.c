@@ -22,13 +22,6 @@
 		offsetof(struct type, member), sizeof(((struct type *)0)->member), kind \
 	}
 
-#define E(number) (1ULL << ((number)&63))
-/* All errors listed are below 64 but EOPNOTSUPP (95) and ETIMEDOUT (110), which fall on numbers
- * that nobody uses. */
-#define ERRORS_OF_ALL                                                                         \
-	(E(EFAULT) | E(E2BIG) | E(EINVAL) | E(EOPNOTSUPP) | E(ENODEV) | E(EINTR) | E(EBADF) | \
-	 E(ENOTTY))
-
 static const struct call calls[] = {
 	{ UDRV_IOC_DEVICE_INFO,
 	  sizeof(struct udrv_ioc_device_info),

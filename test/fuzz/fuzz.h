@@ -178,6 +178,8 @@ void *read_only_pointer(struct rng *rng);
 /* An access that may fault: false if it did. */
 bool guarded_copy(void *where, const void *from, size_t bytes);
 bool guarded_access(volatile void *address, unsigned int width, uint64_t *value, bool write);
+bool guarded_get32(uint8_t *from, uint32_t *value);
+bool guarded_put32(uint8_t *to, uint32_t value);
 
 /* args.c */
 void calls_forget(void); /* handles of a descriptor that is dead */

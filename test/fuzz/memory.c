@@ -149,6 +149,23 @@ bool guarded_access(volatile void *address, unsigned int width, uint64_t *value,
 	return true;
 }
 
+bool guarded_get32(uint8_t *from, uint32_t *value)
+{
+	uint64_t wide = 0;
+
+	if (!guarded_access(from, 4, &wide, false))
+		return false;
+	*value = (uint32_t)wide;
+	return true;
+}
+
+bool guarded_put32(uint8_t *to, uint32_t value)
+{
+	uint64_t wide = value;
+
+	return guarded_access(to, 4, &wide, true);
+}
+
 bool guarded_copy(void *where, const void *from, size_t bytes)
 {
 	/* A page that cannot be written may have a twin that can. */

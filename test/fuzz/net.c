@@ -222,23 +222,6 @@ static long start_run(const struct op *op)
 
 /* ---- rings ---- */
 
-static bool get32(uint8_t *from, uint32_t *value)
-{
-	uint64_t wide = 0;
-
-	if (!guarded_access(from, 4, &wide, false))
-		return false;
-	*value = wide;
-	return true;
-}
-
-static bool put32(uint8_t *to, uint32_t value)
-{
-	uint64_t wide = value;
-
-	return guarded_access(to, 4, &wide, true);
-}
-
 #define RING(name, index) (offsetof(struct udrv_net_rings, name) + offsetof(struct udrv_ring, index))
 
 /* What there is to send is sent, and done; mostly. */
@@ -246,9 +229,9 @@ static bool serve_tx(struct rng *rng, uint8_t *q, const struct udrv_ioc_net_atta
 {
 	uint32_t produced, consumed, done, word;
 
-	if (!get32(q + RING(tx, produced), &produced) ||
-	    !get32(q + RING(tx, consumed), &consumed) ||
-	    !get32(q + RING(tx_done, produced), &done))
+	if (!guarded_get32(q + RING(tx, produced), &produced) ||
+	    !guarded_get32(q + RING(tx, consumed), &consumed) ||
+	    !guarded_get32(q + RING(tx_done, produced), &done))
 		return false;
 	if (produced - consumed > info->tx_entries)
 		consumed = produced;
@@ -256,15 +239,15 @@ static bool serve_tx(struct rng *rng, uint8_t *q, const struct udrv_ioc_net_atta
 		uint8_t *entry = q + info->tx_offset +
 				 (consumed & (info->tx_entries - 1)) * sizeof(struct udrv_net_tx);
 
-		if (!get32(entry + offsetof(struct udrv_net_tx, slot), &word))
+		if (!guarded_get32(entry + offsetof(struct udrv_net_tx, slot), &word))
 			return false;
 		if (!(word >> 16 & UDRV_NET_TX_FIRST) || one_in(rng, 20))
 			continue;
-		if (!put32(q + info->tx_done_offset + (done++ & (info->tx_slots - 1)) * 4,
+		if (!guarded_put32(q + info->tx_done_offset + (done++ & (info->tx_slots - 1)) * 4,
 			   one_in(rng, 40) ? rng_next(rng) : word & 0xffff))
 			return false;
 	}
-	return put32(q + RING(tx, consumed), consumed) && put32(q + RING(tx_done, produced), done);
+	return guarded_put32(q + RING(tx, consumed), consumed) && guarded_put32(q + RING(tx_done, produced), done);
 }
 
 /* Some frames arrive; without a device their contents are ours. */
@@ -274,15 +257,15 @@ static bool serve_rx(struct rng *rng, uint8_t *area, uint8_t *q,
 	static __thread uint8_t frame[2048];
 	uint32_t produced, consumed, at, address, room, slot;
 
-	if (!get32(q + RING(fill, produced), &produced) ||
-	    !get32(q + RING(fill, consumed), &consumed) || !get32(q + RING(rx, produced), &at))
+	if (!guarded_get32(q + RING(fill, produced), &produced) ||
+	    !guarded_get32(q + RING(fill, consumed), &consumed) || !guarded_get32(q + RING(rx, produced), &at))
 		return false;
 	for (unsigned int i = below(rng, 12); i && consumed != produced; i--, consumed++) {
 		uint8_t *fill = q + info->fill_offset +
 				(consumed & (info->rx_slots - 1)) * sizeof(struct udrv_net_fill);
 		struct udrv_net_rx rx = { 0 };
 
-		if (!get32(fill, &address) || !get32(fill + 8, &room) || !get32(fill + 12, &slot))
+		if (!guarded_get32(fill, &address) || !guarded_get32(fill + 8, &room) || !guarded_get32(fill + 12, &slot))
 			return false;
 		rx.slot = slot;
 		rx.length = stack_frame(rng, frame);
@@ -300,7 +283,7 @@ static bool serve_rx(struct rng *rng, uint8_t *area, uint8_t *q,
 				  &rx, sizeof(rx)))
 			return false;
 	}
-	return put32(q + RING(fill, consumed), consumed) && put32(q + RING(rx, produced), at);
+	return guarded_put32(q + RING(fill, consumed), consumed) && guarded_put32(q + RING(rx, produced), at);
 }
 
 /* Where a queue of a place is, if all of its rings are in what is mapped. */
@@ -359,7 +342,7 @@ static long scribble_run(const struct op *op)
 	for (unsigned int i = 1 + below(rng, one_in(rng, 4) ? 400 : 20); i; i--) {
 		if (one_in(rng, 2)) { /* an index */
 			to = q + below(rng, 8) * 64;
-			if (!get32(to, &value))
+			if (!guarded_get32(to, &value))
 				return -EFAULT;
 			value = one_in(rng, 3)	 ? value + 1 + below(rng, 70)
 				: one_in(rng, 2) ? odd_number(rng)
@@ -368,7 +351,7 @@ static long scribble_run(const struct op *op)
 			to = q + PAGE + (rng_next(rng) % (info.queue_bytes - PAGE) & ~3ULL);
 			value = one_in(rng, 2) ? below(rng, 70) : odd_number(rng);
 		}
-		if (!put32(to, value))
+		if (!guarded_put32(to, value))
 			return -EFAULT;
 	}
 	if (one_in(rng, 10))

@@ -45,7 +45,6 @@ struct part {
 	uint64_t writes, reads, zeroes, discards, flushes, longest_ns;
 };
 
-static const char *path;
 static int disk;
 static volatile bool over, failed;
 
@@ -189,7 +188,7 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	unsigned int threads, seconds = 10;
-	const char *until = NULL;
+	const char *until = NULL, *path;
 	struct part *parts, sum = { 0 };
 	uint64_t megabytes, end_ns;
 

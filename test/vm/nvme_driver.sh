@@ -45,11 +45,12 @@ completed() { awk '{print $1 + $5 + $12 + $16}' "/sys/block/$disk/stat"; }
 has_completed() { at_least "$(completed)" "$1"; }
 counter() { sed -n "s/.*\b$1=\([0-9]*\).*/\1/p" "$counters" | tail -n 1; }
 
-# The driver; its disk is there.
+# drive [OPTION...]: the driver; its disk is there.
+# shellcheck disable=SC2120  # mostly without options
 drive() {
 	# shellcheck disable=SC2016  # for the inner shell
 	bash -c '[ -z "$0" ] || echo $$ >"$0/cgroup.procs" || exit; exec "$@"' "$group" \
-		drivers/nvme/nvme --name "$disk" --stats 3600 "${options[@]}" "$device" >>"$counters" 2>>"$work/err" &
+		drivers/nvme/nvme --name "$disk" --stats 3600 "${options[@]}" "$@" "$device" >>"$counters" 2>>"$work/err" &
 	driver=$!
 	within 60 disk_there
 }
@@ -208,6 +209,13 @@ check "it says what to do" contains "$said" "start it as it was, or 'udrv unbind
 check "as it was, it is taken" drive
 check "data is there" fio_verifies 1m 1 4 4k
 check "ends on SIGTERM with status 0" ends TERM 0
+# Options of its own process: the disk is as it was made.
+for poll in --poll=100 --poll; do
+	check "$poll: taken over" drive $poll
+	check "$poll: fio" fio_verifies 1m 1 8 4k
+	check "$poll: ends" ends INT 0
+done
+check "--poll: it never slept, and nothing was late" at_least "$(counter calls)" 1000
 check "nothing was said on stderr" is_empty "$work/err"
 check "unbind" udrv unbind "$device"
 check "takes the disk away" within 20 disk_gone

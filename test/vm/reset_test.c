@@ -205,10 +205,18 @@ static void by_its_program(void)
 			CHECK_EQ(node_read32(&nvme, CC), believed ? CC_MARK : 0);
 			node_close(&nvme);
 		}
-	tap_step("taken away from its driver for good, it is reset all the same");
+	tap_step("who is believed by the next one is not by who takes the device away afterwards");
 	begin();
 	set.use = UDRV_PROG_RESET;
 	set.count = 1;
+	CHECK_OK(ioctl(nvme.fd, UDRV_IOC_PROG_SET, &set));
+	node_close(&nvme);
+	node_unbind(&nvme);
+	node_open_mapped(&nvme, "nvme");
+	CHECK_EQ(node_read32(&nvme, CC), 0);
+	node_close(&nvme);
+	tap_step("taken away from its driver for good, it is reset all the same");
+	begin();
 	CHECK_OK(ioctl(nvme.fd, UDRV_IOC_PROG_SET, &set));
 	node_unbind(&nvme);
 	node_close(&nvme);

@@ -223,7 +223,7 @@ struct udrv_ioc_blk_attach {
  * @reserved:	in: 0
  * @id:		in: what tells this medium from others, its serial number for example, up to the first
  *		zero byte
- * @name:	in: "udrv" and up to 20 small letters, or digits; or "udrv%d": the first that is free.
+ * @name:	in: "udrv" and up to 20 small letters, or as many digits; or "udrv%d": the first that is free.
  *		Taken over: the name that it has, or "udrv%d". out: its name
  *
  * DISK_ADD returns before the disk is there: the kernel looks for partitions first, which the caller

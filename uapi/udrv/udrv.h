@@ -428,7 +428,8 @@ struct udrv_prog_op {
  * RESET: in its place, and more: once it has run to its end (no TEST stopped it, no POLL's time was over),
  * nothing runs in the device that was begun before, by the driver's word. A function-level reset, which
  * takes 100 ms, is left out then at its end and at REVOKE's, and requests of its disks may be issued again
- * (blk.h). On a confined device it is a QUIESCE: the next user trusts nobody's word.
+ * (blk.h). On a confined device it is a QUIESCE: nobody need trust the word of who had it before. So the
+ * reset is made up for when the device is unbound, or opened in the confined tier.
  *
  * Errors: EINVAL an operation that is not valid; EPERM no right to ACK, or the MSI-X table; EBUSY
  * ACK while interrupts are set up; ENOMEM. State: open; ACK: no interrupts set up.
