@@ -182,16 +182,17 @@ static void disk_open(struct disk *d)
 
 /* ---- drivers ---- */
 
-/* A name below /dev comes, or goes: devtmpfs tells. */
+/* A name below /dev comes, or goes: devtmpfs tells. The watch stays, for its end would wait for others' (SRCU). */
 static void wait_for(const char *path, bool there)
 {
-	int fd = inotify_init1(IN_CLOEXEC);
+	static int fd = -1;
 	char events[4096];
 
+	if (fd < 0)
+		fd = inotify_init1(IN_CLOEXEC);
 	REQUIRE(fd >= 0 && inotify_add_watch(fd, "/dev", IN_CREATE | IN_DELETE) >= 0);
 	while (!access(path, F_OK) != there)
 		REQUIRE(read(fd, events, sizeof(events)) > 0);
-	close(fd);
 }
 
 static void driver_start(void)
