@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,8 +224,12 @@ void blkif_ram_stop(struct blkif_ram *ram)
 {
 	__atomic_store_n(&ram->stop, true, __ATOMIC_RELEASE);
 	for (uint32_t i = 0; i < ram->b->info.queue_count; i++) {
+		struct udrv_ioc_blk_turn turn;
+
 		CHECK_EQ(blkif_kick(ram->b, i), 0);
 		pthread_join(ram->threads[i], NULL);
+		/* It may have seen @stop first: then the kick is still there, for whoever turns next. */
+		CHECK_EQ(blkif_turn(ram->b, i, 0, 0, &turn), 0);
 	}
 }
 
@@ -237,6 +242,23 @@ bool blkif_there(const char *name)
 
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+/* The device's own directory: it goes after udev is told, while the node in /dev goes before. */
+bool blkif_in_sysfs(const char *name)
+{
+	glob_t found;
+	char path[80];
+	int ret;
+
+	snprintf(path, sizeof(path), "/sys/devices/virtual/block/%s", name);
+	if (!access(path, F_OK))
+		return true;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/*/block/%s", name);
+	ret = glob(path, 0, NULL, &found);
+	if (!ret)
+		globfree(&found);
+	return !ret;
 }
 
 /* udev has looked at it, for which it reads from it, and said so. */
@@ -257,7 +279,7 @@ void blkif_wait_there(const char *name, bool there)
 	if (there)
 		REQUIRE(OS_WAIT_FOR(known(name), 60000));
 	else
-		REQUIRE(OS_WAIT_FOR(!blkif_there(name), 60000));
+		REQUIRE(OS_WAIT_FOR(!blkif_there(name) && !blkif_in_sysfs(name), 60000));
 	REQUIRE_EQ(system("udevadm settle"), 0);
 }
 

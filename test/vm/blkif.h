@@ -80,6 +80,8 @@ void blkif_up(struct blkif *b, struct blkif_ram *ram, const struct udrv_ioc_blk_
 	      const struct udrv_ioc_blk_disk *disk);
 void blkif_down(struct blkif *b, struct blkif_ram *ram);
 bool blkif_there(const char *name);
+/* Does the system know it, with a node or without (yet, or any more)? */
+bool blkif_in_sysfs(const char *name);
 /* Wait for it to come, or go, and for udev to have done with it. */
 void blkif_wait_there(const char *name, bool there);
 
