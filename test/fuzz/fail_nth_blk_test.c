@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fail_nth_blk_test.c - every allocation and every copy in every call of /dev/udrv/blk fails once
+ *
+ * As fail_nth_net_test.c, for disks: an attach that fails has made nothing, or left the disks that it was
+ * to take over waiting for their driver, and holds no memory; the same descriptor attaches next. A disk
+ * that could not be made is not there, and can be made. And a read or a write whose mapping fails has its
+ * data all the same, later, or is told that there is no memory.
+ *
+ * Where nobody serves a disk, it waits with the kernel's look for partitions: that is quicker than to serve
+ * it, and the end of the driver in the middle of that is one more thing that is seen.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../vm/blkif.h"
+#include "../vm/node.h"
+#include "../vm/os.h"
+#include "../vm/tap.h"
+#include "fail_nth.h"
+
+#define SECTORS 7 /* of edu's buffer, as a disk */
+#define SECTOR 512
+
+static struct node node;
+static struct blkif b;
+static struct udrv_ioc_blk_attach options;
+static bool disk_waits; /* there is one, that waits for its driver */
+
+/* ---- attach ---- */
+
+static long call_open(void)
+{
+	return b.fd = open(BLKIF_NODE, O_RDWR | O_CLOEXEC);
+}
+
+static void undo_open(void)
+{
+	CHECK_OK(close(b.fd));
+}
+
+static void opening(void)
+{
+	fail_begin();
+	CHECK_GT(fail_each("open", call_open, undo_open, fail_no_memory), 0);
+}
+
+static long call_attach(void)
+{
+	b.info = options;
+	return ioctl(b.fd, UDRV_IOC_BLK_ATTACH, &b.info);
+}
+
+/* The disk is as it was, or there is none; nothing is charged. */
+static void check_not_attached(void)
+{
+	CHECK_EQ(blkif_in_sysfs(BLKIF_NAME), disk_waits);
+	CHECK_EQ(os_status_kib("VmLck"), 0);
+}
+
+/* The end of the driver. */
+static void detach(void)
+{
+	CHECK_OK(close(b.fd));
+	if (options.device_fd != -1) {
+		CHECK_OK(close(node.fd));
+		node_reopen(&node);
+		options.device_fd = node.fd;
+	}
+}
+
+static void undo_attach(void)
+{
+	CHECK_EQ(b.info.state & UDRV_BLK_TAKEN_OVER, disk_waits ? UDRV_BLK_TAKEN_OVER : 0);
+	detach();
+	check_not_attached();
+	REQUIRE_OK(call_open());
+}
+
+static void attach(void)
+{
+	REQUIRE_OK(call_open());
+	CHECK_GT(fail_each_checked("BLK_ATTACH", call_attach, undo_attach, check_not_attached,
+				   fail_no_memory),
+		 0);
+	CHECK_OK(close(b.fd));
+}
+
+static void attaching(void)
+{
+	fail_begin();
+	options = blkif_options(-1);
+	options.queue_count = 2;
+	options.queue_depth = 4;
+	attach();
+}
+
+static void begin_with_device(void)
+{
+	node_open_mapped(&node, "edu");
+	fail_begin();
+	options = blkif_options(node.fd);
+	options.queue_count = 2;
+	options.max_bytes = 4096;
+	/* A look for partitions is on its way when a driver ends, and edu has no reset that is known to work. */
+	options.flags = UDRV_BLK_DEVICE_IS_RESET;
+}
+
+static void end_with_device(void)
+{
+	CHECK_OK(close(node.fd));
+	node_unbind(&node); /* and its disks with it */
+	CHECK(!blkif_in_sysfs(BLKIF_NAME));
+}
+
+static void attaching_device(void)
+{
+	begin_with_device();
+	attach();
+	end_with_device();
+}
+
+/* ---- disks ---- */
+
+static struct udrv_ioc_blk_disk disk;
+
+static long call_add(void)
+{
+	disk = blkif_disk();
+	if (options.device_fd != -1) {
+		disk.bytes = SECTORS * SECTOR;
+		disk.discard_bytes = disk.zeroes_bytes = 0;
+	}
+	return ioctl(b.fd, UDRV_IOC_BLK_DISK_ADD, &disk);
+}
+
+static void attach_again(void)
+{
+	detach();
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	CHECK_EQ(blkif_in_sysfs(BLKIF_NAME), disk_waits);
+}
+
+/* Put into the system by somebody else, who may not have come to it. */
+static void wait_for_disk(void)
+{
+	REQUIRE(OS_WAIT_FOR(blkif_in_sysfs(BLKIF_NAME), 60000));
+}
+
+static void undo_add(void)
+{
+	wait_for_disk();
+	attach_again();
+}
+
+static void add(void)
+{
+	CHECK_GT(fail_each("BLK_DISK_ADD", call_add, undo_add, fail_no_memory), 0);
+}
+
+static void adding(void)
+{
+	fail_begin();
+	options = blkif_options(-1);
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	add();
+	CHECK_OK(close(b.fd));
+}
+
+static void taking_over(void)
+{
+	begin_with_device();
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	REQUIRE_OK(call_add());
+	wait_for_disk();
+	disk_waits = true;
+	detach();
+	attach();
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	add();
+	CHECK_OK(close(b.fd));
+	end_with_device();
+}
+
+/* ---- the other calls ---- */
+
+static long call_mmap(void)
+{
+	b.area = mmap(NULL, b.info.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
+	return b.area == MAP_FAILED ? -1 : 0;
+}
+
+static void undo_mmap(void)
+{
+	CHECK_OK(munmap(b.area, b.info.map_bytes));
+}
+
+static long call_turn(void)
+{
+	struct udrv_ioc_blk_turn arg = NODE_ARG(arg);
+
+	return ioctl(b.fd, UDRV_IOC_BLK_TURN, &arg);
+}
+
+static long call_vector(void)
+{
+	struct udrv_ioc_blk_queue arg = NODE_ARG(arg);
+
+	return ioctl(b.fd, UDRV_IOC_BLK_VECTOR, &arg);
+}
+
+static long call_kick(void)
+{
+	struct udrv_ioc_blk_queue arg = NODE_ARG(arg);
+
+	return ioctl(b.fd, UDRV_IOC_BLK_KICK, &arg);
+}
+
+static long call_resize(void)
+{
+	struct udrv_ioc_blk_disk arg = NODE_ARG(arg);
+
+	arg.bytes = disk.bytes += SECTOR; /* else there is nothing to be told */
+	return ioctl(b.fd, UDRV_IOC_BLK_DISK_RESIZE, &arg);
+}
+
+static long call_remove(void)
+{
+	struct udrv_ioc_blk_disk arg = NODE_ARG(arg);
+
+	return ioctl(b.fd, UDRV_IOC_BLK_DISK_REMOVE, &arg);
+}
+
+static void undo_remove(void)
+{
+	detach();
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	REQUIRE_OK(call_add());
+}
+
+static void others(void)
+{
+	begin_with_device();
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	CHECK_GT(fail_each("mmap", call_mmap, undo_mmap, fail_no_memory), 0);
+	CHECK_EQ(node_irq_setup(&node, UDRV_IRQ_INTX, 1), 1);
+	CHECK_GT(fail_each("BLK_TURN", call_turn, NULL, fail_no_memory), 0);
+	CHECK_GT(fail_each("BLK_VECTOR", call_vector, NULL, fail_no_memory), 0);
+	CHECK_GT(fail_each("BLK_KICK", call_kick, NULL, fail_no_memory), 0);
+	CHECK_OK(close(b.fd));
+	end_with_device();
+
+	options = blkif_options(-1);
+	REQUIRE_OK(call_open());
+	REQUIRE_OK(call_attach());
+	REQUIRE_OK(call_add());
+	CHECK_GT(fail_each("BLK_DISK_RESIZE", call_resize, NULL, fail_no_memory), 0);
+	CHECK_GT(fail_each("BLK_DISK_REMOVE", call_remove, undo_remove, fail_no_memory), 0);
+	CHECK_OK(close(b.fd));
+}
+
+/* ---- requests ---- */
+
+static uint8_t *memory; /* a page; what is read comes here, what is written lies here */
+static uint8_t sector[SECTOR]; /* what the disk's second one is known to be */
+static int disk_fd;
+static bool stop;
+
+/* The driver of edu's buffer, until @stop. */
+static void *serve(void *arg)
+{
+	struct udrv_ioc_blk_turn turn;
+	struct udrv_blk_request r;
+
+	(void)arg;
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		while (blkif_next(&b, 0, &r)) {
+			const struct udrv_blk_segment *segment =
+				&b.queues[0].segments[r.tag * b.info.max_segments];
+			uint64_t at = r.offset;
+
+			for (unsigned int i = 0; i < r.segment_count; at += segment[i++].length)
+				edu_dma(&node, r.op == UDRV_BLK_READ, segment[i].address,
+					(unsigned int)at, segment[i].length);
+			blkif_done(&b, 0, r.tag, UDRV_BLK_OK, r.bytes);
+		}
+		if (blkif_turn(&b, 0, 0, UDRV_BLK_FOREVER, &turn) && !CHECK_EQ(errno, EINTR))
+			break;
+	}
+	return NULL;
+}
+
+static long call_read(void)
+{
+	memset(memory, 0, SECTOR);
+	return pread(disk_fd, memory, SECTOR, SECTOR);
+}
+
+static void check_read(void)
+{
+	CHECK_MEM(memory, sector, SECTOR);
+}
+
+static long call_write(void)
+{
+	memset(memory, memory[0] + 1, SECTOR);
+	return pwrite(disk_fd, memory, SECTOR, SECTOR);
+}
+
+static void check_written(void)
+{
+	memcpy(sector, memory, SECTOR);
+	CHECK_EQ(call_read(), SECTOR);
+	check_read();
+}
+
+/* One that was refused may have been written, or not: but as a whole. */
+static void check_refused(void)
+{
+	uint8_t written[SECTOR];
+
+	memcpy(written, memory, SECTOR);
+	CHECK_EQ(call_read(), SECTOR);
+	CHECK(!memcmp(memory, written, SECTOR) || !memcmp(memory, sector, SECTOR));
+	memcpy(sector, memory, SECTOR);
+}
+
+static void requests(void)
+{
+	struct os_thread thread;
+
+	begin_with_device();
+	options.queue_count = 1;
+	REQUIRE_OK(node_dma_mask(&node, 32));
+	REQUIRE_OK(node_bus_master(&node, true));
+	REQUIRE_OK(blkif_attach(&b, &options));
+	os_thread_start(&thread, serve, NULL);
+	REQUIRE_OK(call_add());
+	blkif_wait_there(BLKIF_NAME, true);
+	memory = blkif_memory(PAGE);
+	REQUIRE_OK(disk_fd = open(BLKIF_PATH, O_RDWR | O_DIRECT | O_CLOEXEC));
+	CHECK_EQ(call_read(), SECTOR);
+	memcpy(sector, memory, SECTOR);
+	/* Where only some caches fail, nothing of this does. */
+	fail_each("read", call_read, check_read, fail_no_memory);
+	fail_each_checked("write", call_write, check_written, check_refused, fail_no_memory);
+	CHECK_OK(close(disk_fd));
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	CHECK_EQ(blkif_kick(&b, 0), 0);
+	os_thread_join(&thread);
+	blkif_close(&b);
+	free(memory);
+	end_with_device();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tap_test tests[] = {
+		TAP_TEST_LONG(opening, 300),	 TAP_TEST_LONG(attaching, 300),
+		TAP_TEST_LONG(attaching_device, 300), TAP_TEST_LONG(adding, 300),
+		TAP_TEST_LONG(taking_over, 300), TAP_TEST_LONG(others, 300),
+		TAP_TEST_LONG(requests, 300),
+	};
+
+	return TAP_MAIN(argc, argv, tests, node_check_idle);
+}
