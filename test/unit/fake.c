@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -200,6 +201,50 @@ static int net_state(struct udrv_ioc_net_state *call)
 	return 0;
 }
 
+static int blk_attach(struct udrv_ioc_blk_attach *call)
+{
+	const struct udrv_ioc_blk_attach asked = {
+		.size = sizeof(*call),
+		.flags = call->flags,
+		.device_fd = call->device_fd,
+		.queue_count = call->queue_count,
+		.queue_depth = call->queue_depth,
+		.max_segments = call->max_segments,
+		.max_bytes = call->max_bytes,
+		.max_segment_bytes = call->max_segment_bytes,
+		.virt_boundary = call->virt_boundary,
+		.dma_alignment = call->dma_alignment,
+		.timeout_ms = call->timeout_ms,
+		.deadline_ms = call->deadline_ms,
+	};
+
+	assert_memory_equal(call, &asked, sizeof(asked));
+	call->state = UDRV_BLK_COPIES;
+	call->ring_entries = FAKE_BLK_ENTRIES;
+	call->map_bytes = sizeof(pages);
+	call->queue_bytes = FAKE_BLK_QUEUE_BYTES;
+	call->requests_offset = FAKE_BLK_REQUESTS;
+	call->done_offset = FAKE_BLK_DONE;
+	call->segments_offset = FAKE_BLK_SEGMENTS;
+	return 0;
+}
+
+static int blk_turn(struct udrv_ioc_blk_turn *call)
+{
+	const struct udrv_blk_rings *rings =
+		(void *)(pages[0] + call->queue * FAKE_BLK_QUEUE_BYTES);
+
+	assert_int_equal(call->irq_count, 0);
+	assert_int_equal(call->irq_value, 0);
+	assert_int_equal(call->late_tag, 0);
+	assert_int_equal(call->bad_entries, 0);
+	fake.done_told = rings->done.produced;
+	call->ready = fake.ready;
+	call->late_tag = fake.ready & UDRV_BLK_READY_LATE ? 11 : 0;
+	call->bad_entries = 2;
+	return 0;
+}
+
 static int answer(unsigned long request, union fake_argument *argument)
 {
 	switch (request) {
@@ -226,6 +271,13 @@ static int answer(unsigned long request, union fake_argument *argument)
 		return net_turn(&argument->net_turn);
 	case UDRV_IOC_NET_STATE:
 		return net_state(&argument->net_state);
+	case UDRV_IOC_BLK_ATTACH:
+		return blk_attach(&argument->blk_attach);
+	case UDRV_IOC_BLK_DISK_ADD:
+		strcpy((char *)argument->blk_disk.name, "udrv3");
+		return 0;
+	case UDRV_IOC_BLK_TURN:
+		return blk_turn(&argument->blk_turn);
 	default:
 		return 0;
 	}
@@ -250,6 +302,14 @@ static size_t size_of(unsigned long request)
 		return sizeof(struct udrv_ioc_net_turn);
 	case UDRV_IOC_NET_STATE:
 		return sizeof(struct udrv_ioc_net_state);
+	case UDRV_IOC_BLK_ATTACH:
+		return sizeof(struct udrv_ioc_blk_attach);
+	case UDRV_IOC_BLK_DISK_ADD:
+	case UDRV_IOC_BLK_DISK_RESIZE:
+	case UDRV_IOC_BLK_DISK_REMOVE:
+		return sizeof(struct udrv_ioc_blk_disk);
+	case UDRV_IOC_BLK_TURN:
+		return sizeof(struct udrv_ioc_blk_turn);
 	default:
 		return 16;
 	}
@@ -273,7 +333,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 	}
 	fake.request = request;
 	assert_int_equal(head[0], size_of(request));
-	assert_int_equal(head[1], 0);
+	assert_int_equal(head[1], fake.call_flags);
 	memset(&fake.argument, 0, sizeof(fake.argument));
 	memcpy(&fake.argument, argument, size_of(request));
 	if (fails(FAKE_IOCTL))
@@ -437,4 +497,24 @@ int __wrap_munmap(void *addr, size_t length)
 	fake.unmapped = addr;
 	fake.length = length;
 	return fails(FAKE_MUNMAP) ? -1 : 0;
+}
+
+/* ---- the process ---- */
+
+int __wrap_mlockall(int flags);
+
+int __wrap_mlockall(int flags)
+{
+	fake.flags_locked = flags;
+	return fails(FAKE_MLOCKALL) ? -1 : 0;
+}
+
+int __wrap_prctl(int option, unsigned long value, unsigned long b, unsigned long c, unsigned long d);
+
+int __wrap_prctl(int option, unsigned long value, unsigned long b, unsigned long c, unsigned long d)
+{
+	assert_int_equal(option, PR_SET_IO_FLUSHER);
+	assert_int_equal(value, 1);
+	assert_int_equal(b | c | d, 0);
+	return fails(FAKE_PRCTL) ? -1 : 0;
 }

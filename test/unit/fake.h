@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "../../libudrv/src/internal.h"
+#include "../../libudrv/include/libudrv_blk.h"
 #include "../../libudrv/include/libudrv_net.h"
 
 #define FAKE_FD 1077
@@ -35,6 +36,8 @@ enum fake_call {
 	FAKE_PWRITE,
 	FAKE_MMAP,
 	FAKE_MUNMAP,
+	FAKE_MLOCKALL,
+	FAKE_PRCTL,
 	FAKE_CALLS,
 };
 
@@ -56,6 +59,10 @@ union fake_argument {
 	struct udrv_ioc_net_state net_state;
 	struct udrv_ioc_net_link net_link;
 	struct udrv_ioc_net_queue net_queue;
+	struct udrv_ioc_blk_attach blk_attach;
+	struct udrv_ioc_blk_disk blk_disk;
+	struct udrv_ioc_blk_turn blk_turn;
+	struct udrv_ioc_blk_queue blk_queue;
 };
 
 /* Where the rings lie in fake_pages(): NET_ATTACH answers so, for 2 queues of 64 slots. */
@@ -65,6 +72,12 @@ union fake_argument {
 #define FAKE_NET_TX_DONE 0x2000
 #define FAKE_NET_FILL 0x2200
 #define FAKE_NET_RX 0x2800
+/* And BLK_ATTACH, for 2 queues of up to 16 requests on their way. */
+#define FAKE_BLK_QUEUE_BYTES 0x4000
+#define FAKE_BLK_ENTRIES 32
+#define FAKE_BLK_REQUESTS 0x1000
+#define FAKE_BLK_DONE 0x1800
+#define FAKE_BLK_SEGMENTS 0x2000
 
 struct fake {
 	/* what the node is; tests may change it before udrv_open() */
@@ -81,18 +94,21 @@ struct fake {
 	size_t length;
 	uint64_t written;
 	int flags; /* of preadv2 or mmap */
+	int flags_locked; /* of mlockall */
 	void *unmapped;
 	int timeout_ms;
 	uint32_t tx_done_told; /* produced indices of a queue's rings, when NET_TURN was called */
 	uint32_t rx_told;
+	uint32_t done_told; /* likewise, by BLK_TURN */
 
-	/* what is answered */
+	/* what is answered, and what flags a call may have */
+	uint32_t call_flags;
 	uint64_t value;		 /* of registers */
 	unsigned int records;	 /* pending interrupts */
 	bool records_after_poll; /* they come while poll() waits */
 	unsigned int short_by;	 /* pread and pwrite do less by this */
 	unsigned int segments;	 /* that a DMA_MAP needs */
-	uint32_t ready;		 /* of NET_TURN */
+	uint32_t ready;		 /* of NET_TURN and BLK_TURN */
 	int64_t now_ns;		 /* poll() with nothing to see moves it on */
 };
 
