@@ -2,45 +2,24 @@
 # SPDX-License-Identifier: MIT
 #
 # service.sh: the network driver as a service of systemd: it starts with its card, again when it dies or hangs, and ends
-# with the card. systemd is process 1 of a PID namespace here, with no units but those below.
+# with the card.
 
 # shellcheck source-path=SCRIPTDIR/../..
 # shellcheck disable=SC2317  # check and within call functions by their names
 cd "$(dirname "$0")/../.." || exit
 . test/vm/tap.sh
 . test/vm/net.sh
+. test/vm/systemd.sh
 
 net_card 82540EM
 unit=udrv-e1000@$device.service
-units=/run/udrv-units
-manager=
 
 cleanup() {
-	[ -z "$manager" ] || { kill -KILL "$manager"; wait "$manager"; } 2>/dev/null
+	manager_end
 	net_cleanup
 }
 trap cleanup EXIT
 
-# Nothing of the system's own is started: all that a service depends on is empty.
-manager_start() {
-	local target
-
-	make -s -C drivers install UNITDIR="$units" >/dev/null || return
-	for target in basic sysinit shutdown multi-user; do
-		printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' "$target" >"$units/$target.target"
-	done
-	SYSTEMD_UNIT_PATH=/etc/systemd/system:$units container=lab SYSTEMD_LOG_TARGET=console SYSTEMD_COLORS=0 \
-		setsid unshare --pid --fork --kill-child --mount --mount-proc \
-		/lib/systemd/systemd --system --unit=multi-user.target </dev/null &
-	manager=$!
-	within 60 systemctl is-active multi-user.target
-}
-
-# From the manager's own namespaces: it refuses whom it cannot see.
-systemctl() { nsenter --target "$(pgrep --parent "$manager")" --pid --mount systemctl "$@"; }
-
-is_state() { equal "$(systemctl show --property ActiveState --value "$unit")" "$1"; }
-restarted() { at_least "$(systemctl show --property NRestarts --value "$unit")" "$1" && is_state active; }
 # It is there, and goes through: what waits for the driver meanwhile is not lost.
 goes_on() { within 60 restarted "$1" && ping -q -n -c 3 -i 0.2 -W 20 10.0.0.2; }
 
