@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# nvme_tools.sh: the NVMe driver's disk under the tools that people put on disks: partitions, a volume group, a mapping of
+# the device mapper, a swap area in use; what is on them outlives the driver's death.
+
+# shellcheck source-path=SCRIPTDIR/../..
+# shellcheck disable=SC2317  # check and within call functions by their names
+cd "$(dirname "$0")/../.." || exit
+. test/vm/tap.sh
+
+disk=udrvtools driver=''
+path=/dev/$disk
+work=$(mktemp -d)
+said=$work/said
+mkdir "$work/part" "$work/lv"
+device=$(lspci -Dd ::0108 | awk 'NR == 1 {print $1}')
+device=${device#0000:}
+
+cleanup() {
+	mountpoint -q "$work/part" && umount -l "$work/part"
+	mountpoint -q "$work/lv" && umount -l "$work/lv"
+	[ -z "$driver" ] || kill -KILL "$driver" 2>/dev/null
+}
+trap cleanup EXIT
+
+disk_there() { [ -b "$path" ] && lsblk -dno NAME "$path" >/dev/null && udevadm settle; }
+drive() {
+	drivers/nvme/nvme --name "$disk" "$device" >"$said" 2>&1 &
+	driver=$!
+	within 60 disk_there
+}
+die() {
+	kill -KILL "$driver" || return
+	! wait "$driver" 2>/dev/null
+	driver=''
+}
+tree() { lsblk -rno NAME,TYPE "$path" | sort | xargs; }
+# What was written is there when the caches are empty.
+fill() { cp -a module drivers "$1" && sync -f "$1"; }
+is_full() { echo 3 >/proc/sys/vm/drop_caches; diff -r module "$1/module" && diff -r drivers "$1/drivers"; }
+lvm_quiet() { "$@" >"$said" 2>&1 || { cat "$said"; return 1; }; }
+swap_used_kib() { awk -v p="${path}3" '$1 == p {print $4}' /proc/swaps; }
+
+# A process with more memory than its cgroup has: most of it is on the disk. It looks at all of it when it is told to.
+swapped_out() {
+	local group=/sys/fs/cgroup/udrv-swap word
+
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup || return
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control && mkdir "$group" && echo 24M >"$group/memory.max" || return
+	coproc swapper {
+		echo "$BASHPID" >"$group/cgroup.procs" && exec python3 -c 'import sys
+memory = bytearray(40 << 20)
+for at in range(0, len(memory), 4096):
+    memory[at:at + 8] = at.to_bytes(8, "little")
+print("filled", flush=True)
+sys.stdin.readline()
+wrong = sum(memory[at:at + 8] != at.to_bytes(8, "little") for at in range(0, len(memory), 4096))
+print(wrong, "wrong", flush=True)'
+	}
+	swapper_pid=$!
+	read -r -t 120 -u "${swapper[0]}" word && equal "$word" filled && at_least "$(swap_used_kib)" 16000
+}
+comes_back() {
+	local word
+
+	echo look >&"${swapper[1]}"
+	read -r -t 120 -u "${swapper[0]}" word && equal "$word" "0 wrong" && wait "$swapper_pid"
+}
+
+# An earlier test's, perhaps.
+[ ! -e "/dev/udrv/pci-$device" ] || udrv unbind "$device"
+check "bind" udrv bind "$device" || bail "nothing to drive"
+check "a disk" drive || bail "no disk"
+check "blkdiscard" blkdiscard "$path"
+check "hdparm -t" contains <(hdparm -t "$path" 2>&1) 'Timing buffered disk reads: .* MB/sec'
+check "dd" dd if="$path" of=/dev/null bs=1M count=64 iflag=direct
+
+check "parted: three partitions" parted -s "$path" mklabel gpt mkpart files ext4 1MiB 80MiB mkpart volumes 80MiB 200MiB \
+	mkpart swap linux-swap 200MiB 100%
+udevadm settle
+check "lsblk has them" equal "$(tree)" "$disk disk ${disk}1 part ${disk}2 part ${disk}3 part"
+check "the first: ext4" mkfs.ext4 -q "${path}1"
+check "mounted" mount "${path}1" "$work/part"
+check "filled" fill "$work/part"
+
+check "the second: pvcreate" lvm_quiet pvcreate "${path}2"
+check "vgcreate" lvm_quiet vgcreate udrvgroup "${path}2"
+check "lvcreate, in two pieces" lvm_quiet lvcreate --yes --extents 10 --name volume udrvgroup
+check "lvextend" lvm_quiet lvextend --extents +15 udrvgroup/volume
+check "ext4 on it" mkfs.ext4 -q /dev/udrvgroup/volume
+check "mounted" mount /dev/udrvgroup/volume "$work/lv"
+check "filled" fill "$work/lv"
+
+check "the third: mkswap" mkswap "${path}3"
+check "swapon" swapon "${path}3"
+check "a process whose memory is there" swapped_out
+
+check "a driver that is killed" die
+check "and the next one" drive
+check "the partitions are the same" equal "$(tree)" \
+	"udrvgroup-volume lvm $disk disk ${disk}1 part ${disk}2 part ${disk}3 part"
+check "the first has its files" is_full "$work/part"
+check "the volume, too" is_full "$work/lv"
+
+check "so has the process" comes_back
+check "swapoff" swapoff "${path}3"
+check "unmount" umount "$work/part" "$work/lv"
+check "fsck" fsck.ext4 -fn "${path}1"
+check "fsck of the volume" fsck.ext4 -fn /dev/udrvgroup/volume
+check "vgremove" lvm_quiet vgremove --yes udrvgroup
+check "pvremove" lvm_quiet pvremove --yes "${path}2"
+check "dmsetup: half of it, turned round" lvm_quiet dmsetup create udrvmap <<<"0 204800 linear $path 204800
+204800 204800 linear $path 0"
+check "is the disk's own data" cmp -n 104857600 -i 0:104857600 /dev/mapper/udrvmap "$path"
+check "dmsetup remove" lvm_quiet dmsetup remove udrvmap
+check "the driver lives" kill -0 "$driver"
+check "and ends" die
+check "unbind" udrv unbind "$device"
+check "takes it all away" within 20 test ! -e "$path" -a ! -e "${path}1"
+rm -rf "$work"
+finish
