@@ -221,7 +221,7 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p)
 	}
 	host->unsafe = false;
 	host->deadline_ms = p->deadline_ms;
-	host->session = s;
+	smp_store_release(&host->session, s); /* request_late() may find it at once */
 	s->host = host;
 	for (i = 0; i < s->queue_count; i++) {
 		mutex_lock(&s->queues[i].lock);
@@ -269,7 +269,7 @@ void udrv_blk_unlink(struct udrv_blk_session *s, bool safe)
 			if (q->requests[tag])
 				host->unsafe = true;
 	}
-	host->session = NULL;
+	WRITE_ONCE(host->session, NULL);
 	if (host->deadline_ms)
 		/* Not behind works that wait for a driver. */
 		mod_delayed_work(udrv_wq, &host->deadline, msecs_to_jiffies(host->deadline_ms));

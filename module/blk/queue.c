@@ -208,10 +208,13 @@ static enum blk_eh_timer_return request_late(struct request *rq)
 	struct udrv_blk_session *s;
 	struct udrv_blk_queue *q;
 
-	/* A mutex that is held while requests are taken away from a driver, not while any is waited for. */
-	mutex_lock(&udrv_blk_lock);
-	s = disk->host->session;
-	if (s && disk->state == UDRV_BLK_DISK_SERVED) {
+	/*
+	 * Not under udrv_blk_lock: whoever holds it waits for timeouts, where blk-mq cannot make a disk and takes back
+	 * what it has. A session that is found is not freed meanwhile: session_put().
+	 */
+	rcu_read_lock();
+	s = READ_ONCE(disk->host->session);
+	if (s && READ_ONCE(disk->state) == UDRV_BLK_DISK_SERVED) {
 		q = &s->queues[rq->mq_hctx->queue_num];
 		if (rq->tag >= 0 && READ_ONCE(q->requests[rq->tag]) == rq) {
 			set_bit(rq->tag, q->late);
@@ -220,7 +223,7 @@ static enum blk_eh_timer_return request_late(struct request *rq)
 			udrv_waiter_wake(&q->waiter);
 		}
 	}
-	mutex_unlock(&udrv_blk_lock);
+	rcu_read_unlock();
 	return BLK_EH_RESET_TIMER;
 }
 

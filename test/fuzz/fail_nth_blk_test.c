@@ -160,9 +160,12 @@ static void undo_add(void)
 	attach_again();
 }
 
+/* Where only the answer could not be told, the disk is there. */
 static void add(void)
 {
-	CHECK_GT(fail_each("BLK_DISK_ADD", call_add, undo_add, fail_no_memory), 0);
+	CHECK_GT(fail_each_checked("BLK_DISK_ADD", call_add, undo_add, attach_again,
+				   fail_no_memory),
+		 0);
 }
 
 static void adding(void)
