@@ -143,7 +143,8 @@ struct udrv_blk_limits {
  * struct udrv_blk - a host
  * @udev: the device that it belongs to, or NULL
  * @owner: who made it
- * @session: its driver; written under udrv_blk_lock, read where a disk is UDRV_BLK_DISK_SERVED
+ * @session: its driver; written under udrv_blk_lock, read where a disk is UDRV_BLK_DISK_SERVED,
+ *	and by request_late() (RCU)
  * @limits: see there; constant
  * @timeout_ms: of requests
  * @deadline_ms: how long disks wait for a driver; 0: for ever

@@ -21,8 +21,6 @@
 #include "os.h"
 #include "tap.h"
 
-#define EDU_DISK (7 * 512)
-
 static struct node node;
 
 static struct udrv_ioc_blk_attach edu_options(void)
@@ -31,16 +29,6 @@ static struct udrv_ioc_blk_attach edu_options(void)
 
 	options.max_bytes = 4096;
 	return options;
-}
-
-static struct udrv_ioc_blk_disk edu_disk(void)
-{
-	struct udrv_ioc_blk_disk disk = blkif_disk();
-
-	disk.bytes = EDU_DISK;
-	disk.discard_bytes = 0;
-	disk.zeroes_bytes = 0;
-	return disk;
 }
 
 static void edu_serve(struct blkif *b, const struct udrv_blk_request *r)
@@ -58,7 +46,7 @@ static void edu_serve(struct blkif *b, const struct udrv_blk_request *r)
 /* A driver that serves requests but those of @never (an op), which it sits on, and says so. */
 static void drive(uint32_t flags, int never, int said)
 {
-	struct udrv_ioc_blk_disk disk = edu_disk();
+	struct udrv_ioc_blk_disk disk = blkif_edu_disk();
 	struct udrv_ioc_blk_attach options;
 	struct udrv_blk_request r;
 	struct blkif b;
@@ -225,10 +213,10 @@ static void killed_at_work(void)
 	options.queue_depth = BLKIF_DEPTH;
 	REQUIRE_OK(blkif_attach(&b, &options));
 	CHECK_EQ(b.info.state & UDRV_BLK_TAKEN_OVER, UDRV_BLK_TAKEN_OVER);
-	disk = edu_disk();
+	disk = blkif_edu_disk();
 	disk.id[0] = 'o';
 	CHECK_ERROR(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk), EINVAL);
-	disk = edu_disk();
+	disk = blkif_edu_disk();
 	disk.bytes -= 512;
 	CHECK_ERROR(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk), EINVAL);
 	tap_step("nothing comes before it has named its disk");
@@ -311,7 +299,7 @@ static void reset_by_the_kernel(void)
 		options = edu_options();
 		options.deadline_ms = 2000;
 		REQUIRE_OK(blkif_attach(&b, &options));
-		disk = edu_disk();
+		disk = blkif_edu_disk();
 		REQUIRE_OK(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk));
 		/* Without a device that works: what is read is what was there. */
 		if (!life) {

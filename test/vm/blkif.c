@@ -45,6 +45,16 @@ struct udrv_ioc_blk_disk blkif_disk(void)
 	};
 }
 
+struct udrv_ioc_blk_disk blkif_edu_disk(void)
+{
+	struct udrv_ioc_blk_disk disk = blkif_disk();
+
+	disk.bytes = BLKIF_EDU_BYTES;
+	disk.discard_bytes = 0;
+	disk.zeroes_bytes = 0;
+	return disk;
+}
+
 int blkif_call(const struct blkif *b, unsigned long call, void *arg)
 {
 	return ioctl(b->fd, call, arg);

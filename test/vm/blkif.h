@@ -43,6 +43,9 @@ int blkif_attach(struct blkif *b, const struct udrv_ioc_blk_attach *options);
 void blkif_close(struct blkif *b);
 /* What DISK_ADD is given by default: unit 0, BLKIF_NAME, BLKIF_BYTES, everything that there is. */
 struct udrv_ioc_blk_disk blkif_disk(void);
+/* One that fits into edu's buffer: seven sectors. */
+#define BLKIF_EDU_BYTES (7 * 512)
+struct udrv_ioc_blk_disk blkif_edu_disk(void);
 int blkif_call(const struct blkif *b, unsigned long call, void *arg);
 int blkif_kick(const struct blkif *b, uint32_t queue);
 

@@ -379,10 +379,10 @@ static void dma_in_life(void)
 /* Many drivers, one after the other: nothing adds up. */
 static void many_lives(void)
 {
-	int count = atoi(getenv("UDRV_LIVES") ?: "100");
+	unsigned int count = os_times("UDRV_LIVES", 100);
 
-	tap_step("%d drivers that are killed", count);
-	for (int i = 0; i < count; i++) {
+	tap_step("%u drivers that are killed", count);
+	for (unsigned int i = 0; i < count; i++) {
 		int ready[2];
 		char byte;
 		pid_t child;

@@ -23,13 +23,12 @@ while [ $# -gt 0 ]; do
 done
 options=("$@")
 
-disk=udrvnvme driver='' group=''
+disk=udrvnvme group=''
 path=/dev/$disk
+. test/vm/nvme.sh
 work=$(mktemp -d)
 said=$work/said counters=$work/counters
 mkdir "$work/mnt"
-device=$(lspci -Dd ::0108 | awk 'NR == 1 {print $1}')
-device=${device#0000:}
 
 cleanup() {
 	[ -z "$driver" ] || kill -KILL "$driver" 2>/dev/null
@@ -38,7 +37,6 @@ cleanup() {
 trap cleanup EXIT
 
 refused() { ! "$@" >"$said" 2>&1; }
-disk_there() { [ -b "$path" ] && lsblk -dno NAME "$path" >/dev/null && udevadm settle; }
 disk_gone() { [ ! -e "$path" ]; }
 # Reads and writes that the disk has completed.
 completed() { awk '{print $1 + $5 + $12 + $16}' "/sys/block/$disk/stat"; }
@@ -53,12 +51,6 @@ drive() {
 		drivers/nvme/nvme --name "$disk" --stats 3600 "${options[@]}" "$@" "$device" >>"$counters" 2>>"$work/err" &
 	driver=$!
 	within 60 disk_there
-}
-
-die() {
-	kill -KILL "$driver" || return
-	! wait "$driver" 2>/dev/null
-	driver=''
 }
 
 # ends SIGNAL STATUS
@@ -115,10 +107,7 @@ stressed() {
 # Driver and writer in one memory cgroup, which has room for a part of what is written: to get memory the kernel has to write
 # dirty pages to the very disk.
 tight_memory() {
-	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup || return
-	echo +memory >/sys/fs/cgroup/cgroup.subtree_control || return
-	group=/sys/fs/cgroup/udrv-tight
-	mkdir "$group" && echo 40M >"$group/memory.max" || return
+	memory_cgroup udrv-tight 40M || return
 	die && drive || return
 	mkfs.ext4 -q "$path" && mount "$path" "$work/mnt" || return
 	# shellcheck disable=SC2016  # for the inner shell
@@ -161,10 +150,8 @@ zeroes_of() { blkdiscard --zeroout --offset 1048576 --length 1048576 "$path" && 
 queue_limit() { equal "$(cat "/sys/block/$disk/queue/$1")" "$2"; }
 
 exec 3>&1
-[ -n "$device" ] || bail "no NVMe controller in this machine"
+nvme_first
 
-# An earlier test's, perhaps.
-[ ! -e "/dev/udrv/pci-$device" ] || udrv unbind "$device"
 check "no such option" refused drivers/nvme/nvme --colour "$device"
 check "it says how" contains "$said" 'usage: nvme'
 check "a number that is none" refused drivers/nvme/nvme --queues many "$device"

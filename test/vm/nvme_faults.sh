@@ -11,8 +11,9 @@
 cd "$(dirname "$0")/../.." || exit
 . test/vm/tap.sh
 
-device=02:00.0 disk=udrvhot driver='' load='' plugged=''
+device=02:00.0 disk=udrvhot load='' plugged=''
 path=/dev/$disk sysfs=/sys/bus/pci/devices/0000:$device
+. test/vm/nvme.sh
 work=$(mktemp -d)
 
 cleanup() {
@@ -25,7 +26,6 @@ trap cleanup EXIT
 # On the bus's list, too (see hotplug.c).
 there() { [ -e "$sysfs/power" ]; }
 gone() { [ ! -e "$sysfs" ]; }
-disk_there() { [ -b "$path" ] && lsblk -dno NAME "$path" >/dev/null && udevadm settle; }
 disk_gone() { [ ! -e "$path" ] && [ ! -e "/sys/block/$disk" ]; }
 completed() { awk '{print $1 + $5}' "/sys/block/$disk/stat"; }
 has_completed() { at_least "$(completed)" "$1"; }

@@ -9,16 +9,16 @@
 cd "$(dirname "$0")/../.." || exit
 . test/vm/tap.sh
 
-device=00:0e.0 driver='' said=$(mktemp)
+device=00:0e.0 path=/dev/udrvtwoa said=$(mktemp)
+. test/vm/nvme.sh
 trap '[ -z "$driver" ] || kill -KILL "$driver"; rm -f "$said"' EXIT
 
-disks_there() { [ -b /dev/udrvtwoa ] && [ -b /dev/udrvtwob ] && lsblk -dno NAME /dev/udrvtwoa /dev/udrvtwob >/dev/null; }
+disks_there() { disk_there && [ -b /dev/udrvtwob ] && lsblk -dno NAME /dev/udrvtwob >/dev/null; }
 drive() {
 	drivers/nvme/nvme --name udrvtwo "$device" >"$said" 2>&1 &
 	driver=$!
 	within 60 disks_there
 }
-die() { kill -KILL "$driver" && ! wait "$driver" 2>/dev/null; }
 blocks() { lsblk -bdno SIZE,LOG-SEC "/dev/udrvtwo$1" | xargs; }
 fio_runs() {
 	fio --filename="/dev/udrvtwo$1" --name=job --rw=randrw --bs=4k --iodepth=8 --ioengine=libaio --direct=1 --size=2m --minimal
@@ -37,7 +37,6 @@ check "the next driver takes both" drive
 check "fio on the first" fio_runs a
 check "fio on the second" fio_runs b
 check "killed" die
-driver=''
 check "unbind" udrv unbind "$device"
 check "takes both away" within 20 test ! -e /dev/udrvtwoa -a ! -e /dev/udrvtwob
 finish

@@ -9,13 +9,12 @@
 cd "$(dirname "$0")/../.." || exit
 . test/vm/tap.sh
 
-disk=udrvtools driver=''
+disk=udrvtools
 path=/dev/$disk
+. test/vm/nvme.sh
 work=$(mktemp -d)
 said=$work/said
 mkdir "$work/part" "$work/lv"
-device=$(lspci -Dd ::0108 | awk 'NR == 1 {print $1}')
-device=${device#0000:}
 
 cleanup() {
 	mountpoint -q "$work/part" && umount -l "$work/part"
@@ -24,16 +23,10 @@ cleanup() {
 }
 trap cleanup EXIT
 
-disk_there() { [ -b "$path" ] && lsblk -dno NAME "$path" >/dev/null && udevadm settle; }
 drive() {
 	drivers/nvme/nvme --name "$disk" "$device" >"$said" 2>&1 &
 	driver=$!
 	within 60 disk_there
-}
-die() {
-	kill -KILL "$driver" || return
-	! wait "$driver" 2>/dev/null
-	driver=''
 }
 tree() { lsblk -rno NAME,TYPE "$path" | sort | xargs; }
 # What was written is there when the caches are empty.
@@ -44,10 +37,9 @@ swap_used_kib() { awk -v p="${path}3" '$1 == p {print $4}' /proc/swaps; }
 
 # A process with more memory than its cgroup has: most of it is on the disk. It looks at all of it when it is told to.
 swapped_out() {
-	local group=/sys/fs/cgroup/udrv-swap word
+	local group word
 
-	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup || return
-	echo +memory >/sys/fs/cgroup/cgroup.subtree_control && mkdir "$group" && echo 24M >"$group/memory.max" || return
+	memory_cgroup udrv-swap 24M || return
 	coproc swapper {
 		echo "$BASHPID" >"$group/cgroup.procs" && exec python3 -c 'import sys
 memory = bytearray(40 << 20)
@@ -68,8 +60,7 @@ comes_back() {
 	read -r -t 120 -u "${swapper[0]}" word && equal "$word" "0 wrong" && wait "$swapper_pid"
 }
 
-# An earlier test's, perhaps.
-[ ! -e "/dev/udrv/pci-$device" ] || udrv unbind "$device"
+nvme_first
 check "bind" udrv bind "$device" || bail "nothing to drive"
 check "a disk" drive || bail "no disk"
 check "blkdiscard" blkdiscard "$path"

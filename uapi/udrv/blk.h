@@ -234,7 +234,8 @@ struct udrv_ioc_blk_attach {
  * gone; what is still to be written comes first.
  *
  * Errors: EINVAL not attached, a bad value, not what the disk was made with; EBUSY the unit is served
- * already; EEXIST another disk has that name; ENOENT RESIZE, REMOVE: no such disk; ENOMEM; ENODEV.
+ * already; EEXIST another disk has that name; ENOENT RESIZE, REMOVE: no such disk; EFAULT, and where it
+ * is only the answer of DISK_ADD that cannot be written, the disk is there; ENOMEM; ENODEV.
  */
 struct udrv_ioc_blk_disk {
 	__u32 size;
