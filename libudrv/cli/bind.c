@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <poll.h>
 #include <spawn.h>
@@ -28,6 +29,7 @@
 #include "cli.h"
 
 #define NODE_TIMEOUT_MS 10000
+#define NVME_TIMEOUT_MS 10000
 #define MODPROBE "/sbin/modprobe"
 
 extern char **environ;
@@ -267,10 +269,48 @@ static int refuse_in_use(const struct pci_entry *entry, const char *or_else)
 		      entry->brief, state.command, (int)state.owner, (int)state.owner, or_else);
 }
 
+/* What the kernel's nvme does with a controller that it has just found; "" if there is nothing to be seen of it. */
+static void nvme_state(const struct pci_entry *entry, char *state, size_t bytes)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	state[0] = '\0';
+	snprintf(pattern, sizeof(pattern), CLI_SYS "/bus/pci/devices/%s/nvme/nvme*", entry->sysfs);
+	if (!glob(pattern, 0, NULL, &found)) {
+		if (sysfs_read(state, bytes, "%s/state", found.gl_pathv[0] + strlen(CLI_SYS "/")))
+			state[0] = '\0';
+		globfree(&found);
+	}
+}
+
+/*
+ * The nvme of 6.1 goes on with a controller when its probe has ended, and if the controller is taken from it
+ * meanwhile, what is left over of it takes the device from its next driver a moment later: nvme_remove_dead_ctrl_work().
+ * So it may begin in peace. Nothing tells when its state changes.
+ */
+static void nvme_settle(struct pci_entry *now)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	struct udrv_address address = now->address;
+	char state[32];
+
+	for (int i = 0; i < NVME_TIMEOUT_MS / 10; i++) {
+		if (sysfs_load(&address, now) || strcmp(now->driver, "nvme") != 0)
+			return;
+		nvme_state(now, state, sizeof(state));
+		if (state[0] && strcmp(state, "new") != 0 && strcmp(state, "resetting") != 0 &&
+		    strcmp(state, "connecting") != 0)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Give the device to udrv, or leave it as it was. */
 static int change_driver(const struct options *options, const struct pci_entry *entry)
 {
 	char override[64], output[1024] = "";
+	struct pci_entry now = *entry;
 	bool strict = false;
 	int rc = 0;
 
@@ -280,7 +320,10 @@ static int change_driver(const struct options *options, const struct pci_entry *
 		override[0] = '\0';
 	if (!options->persist)
 		rc = set_override(entry, "udrv");
-	if (!rc && entry->driver[0]) {
+	/* The kernel may be giving it to one of its own just now: not after the override is set. */
+	if (!rc)
+		nvme_settle(&now);
+	if (!rc && now.driver[0]) {
 		rc = sysfs_write(entry->sysfs, "bus/pci/devices/%s/driver/unbind", entry->sysfs);
 		/* It let go by itself: a driver that looked at what was just plugged in, say. */
 		if (rc == -ENOENT || rc == -ENODEV)

@@ -82,6 +82,10 @@ load_is_done() {
 	wait "$load" || { cat "$work/fio"; return 1; }
 }
 
+# What the kernel's driver said when a controller was taken from it before it had begun (6.1, bind.c's nvme_settle()).
+interrupted() { dmesg | grep -c 'Removing after probe failure'; }
+before=$(interrupted)
+
 for ((round = 1; round <= ${UDRV_PULLS:-1}; round++)); do
 	check "plugged in ($round)" plug || bail "no controller"
 	check "bind" udrv bind --lazy "$device" || bail "nothing to drive"
@@ -107,4 +111,5 @@ check "what waits fails, and fio ends" load_failed
 check "the driver gives up" driver_gave_up
 check "there is no disk" within 20 disk_gone
 check "pulled out" pull
+check "the kernel's driver was never interrupted at its beginning" equal "$(interrupted)" "$before"
 finish
