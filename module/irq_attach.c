@@ -131,10 +131,12 @@ static void waiter_detach(struct udrv_vector *v, struct udrv_waiter *waiter)
  * @client: the client
  * @index: the vector
  * @waiter: the queue's, which has another one so far, or none; lives until the client's end
+ * @cpus: where they are to arrive from now on, as far as that can be had; NULL or empty: wherever they do
  *
  * Return: 0; -EINVAL there is no such vector, -EBUSY it goes somewhere else; -EINTR, -ENODEV
  */
-int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_waiter *waiter)
+int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_waiter *waiter,
+			   const struct cpumask *cpus)
 {
 	struct udrv_vector *v;
 	unsigned long flags;
@@ -159,6 +161,9 @@ int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_wa
 	spin_unlock_irqrestore(&v->lock, flags);
 	WRITE_ONCE(waiter->vector, v);
 	udrv_waiter_wake(waiter); /* what is pending already */
+	/* A line is others', too. None of them online, or no way to steer: no error, it works everywhere. */
+	if (cpus && !cpumask_empty(cpus) && client->irq.kind != UDRV_IRQ_INTX)
+		irq_set_affinity(v->linux_irq, cpus);
 	ret = 0;
 out:
 	udrv_client_unlock(client);

@@ -494,7 +494,8 @@ int udrv_irq_mask(struct udrv_client *client, void *arg);
 int udrv_irq_unmask(struct udrv_client *client, void *arg);
 int udrv_irq_attach(struct udrv_client *client, void *arg);
 int udrv_irq_detach(struct udrv_client *client, void *arg);
-int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_waiter *waiter);
+int udrv_irq_waiter_attach(struct udrv_client *client, u32 index, struct udrv_waiter *waiter,
+			   const struct cpumask *cpus);
 void udrv_irq_waiter_arm(struct udrv_vector *v, struct udrv_waiter *waiter);
 void udrv_irq_waiter_take(struct udrv_vector *v, struct udrv_waiter *waiter, u32 *count,
 			  u64 *value);

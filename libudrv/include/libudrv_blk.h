@@ -139,7 +139,11 @@ int udrv_blk_fd(const struct udrv_blk *blk);
 /** udrv_blk_data() - without a device: where a segment's address lies in this process */
 void *udrv_blk_data(const struct udrv_blk *blk, uint64_t address);
 
-/** udrv_blk_vector() - the interrupts of @vector wake @queue and nobody else (BLK_VECTOR) */
+/**
+ * udrv_blk_vector() - the interrupts of @vector wake @queue and nobody else (BLK_VECTOR)
+ *
+ * They arrive at the processors whose requests come to @queue, if there are other queues.
+ */
 int udrv_blk_vector(struct udrv_blk *blk, unsigned int queue, unsigned int vector);
 
 /** udrv_blk_kick() - end @queue's wait, or its next one; async-signal-safe */

@@ -219,6 +219,7 @@ int udrv_blk_link(struct udrv_blk_session *s, struct udrv_ioc_blk_attach *p);
 void udrv_blk_unlink(struct udrv_blk_session *s, bool safe);
 void udrv_blk_release_requests(struct udrv_blk_session *s);
 void udrv_blk_delete(struct udrv_blk *host);
+void udrv_blk_queue_cpus(struct udrv_blk_session *s, u32 queue, struct cpumask *cpus);
 void udrv_blk_host_put(struct udrv_blk *host);
 
 /* disk.c: a disk */

@@ -23,15 +23,23 @@ static struct udrv_waiter *blk_waiter(void *session, u32 index)
 	return &s->queues[array_index_nospec(index, s->queue_count)].waiter;
 }
 
+/* A queue's completions arrive where its requests come from: its part of the processors, as for a kernel's driver. */
 static int blk_vector(void *session, void *arg)
 {
 	const struct udrv_ioc_blk_queue *p = arg;
 	struct udrv_waiter *waiter = blk_waiter(session, p->queue);
-	struct udrv_client *client = ((struct udrv_blk_session *)session)->client;
+	struct udrv_blk_session *s = session;
+	cpumask_var_t cpus;
+	int ret;
 
-	if (p->flags || !client || !waiter)
+	if (p->flags || !s->client || !waiter)
 		return -EINVAL;
-	return udrv_irq_waiter_attach(client, p->vector, waiter);
+	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
+		return -ENOMEM;
+	udrv_blk_queue_cpus(s, p->queue, cpus);
+	ret = udrv_irq_waiter_attach(s->client, p->vector, waiter, cpus);
+	free_cpumask_var(cpus);
+	return ret;
 }
 
 static int blk_kick(void *session, void *arg)

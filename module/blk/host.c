@@ -237,6 +237,27 @@ out:
 }
 
 /**
+ * udrv_blk_queue_cpus() - the processors whose requests come to a queue
+ * @s: the driver's
+ * @queue: which
+ * @cpus: they are added; none, if that is all of them: there is one queue only, or the session has ended
+ */
+void udrv_blk_queue_cpus(struct udrv_blk_session *s, u32 queue, struct cpumask *cpus)
+{
+	const struct blk_mq_queue_map *map;
+	unsigned int cpu;
+
+	mutex_lock(&udrv_blk_lock);
+	if (s->host && s->host->tags.nr_hw_queues > 1) {
+		map = &s->host->tags.map[HCTX_TYPE_DEFAULT];
+		for_each_possible_cpu(cpu)
+			if (map->mq_map[cpu] == queue)
+				cpumask_set_cpu(cpu, cpus);
+	}
+	mutex_unlock(&udrv_blk_lock);
+}
+
+/**
  * udrv_blk_unlink() - a driver has ended, or is about to: part it from its disks
  * @s: the driver's; may have parted before
  * @safe: the device certainly works on nothing any more

@@ -73,7 +73,7 @@ static int net_vector(void *session, void *arg)
 
 	if (p->flags || !client || !waiter)
 		return -EINVAL;
-	return udrv_irq_waiter_attach(client, p->vector, waiter);
+	return udrv_irq_waiter_attach(client, p->vector, waiter, NULL);
 }
 
 static int net_kick(void *session, void *arg)

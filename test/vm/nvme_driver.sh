@@ -146,7 +146,28 @@ stopped_and_woken() {
 	wait "$reader" || { cat "$said"; return 1; }
 }
 
+# One that hangs is not waited for: its controller is taken from it, and what it had not done is the next one's.
+revoked() {
+	local hangs=$driver reader
+
+	kill -STOP "$hangs" || return
+	dd if="$path" of=/dev/null bs=4k count=1 iflag=direct 2>"$said" &
+	reader=$!
+	within 20 waits && udrv revoke "$device" && drive || return
+	wait "$reader" || { cat "$said"; return 1; }
+	kill -KILL "$hangs" && ! wait "$hangs" 2>/dev/null
+}
+
 zeroes_of() { blkdiscard --zeroout --offset 1048576 --length 1048576 "$path" && cmp -i 1048576:0 -n 1048576 "$path" /dev/zero; }
+# The interrupts of each queue arrive where its requests come from: no other CPU has to be woken.
+steered() {
+	local queue irq
+
+	for queue in 0 1; do
+		irq=$(awk -F: -v name="udrv-$device-msix-$((queue + 1))" '$0 ~ name "$" {print $1 + 0}' /proc/interrupts)
+		equal "$(cat "/proc/irq/$irq/effective_affinity_list")" "$(cat "/sys/block/$disk/mq/$queue/cpu_list")" || return
+	done
+}
 queue_limit() { equal "$(cat "/sys/block/$disk/queue/$1")" "$2"; }
 
 exec 3>&1
@@ -174,6 +195,8 @@ check "a second driver is refused" refused drivers/nvme/nvme --name udrvb "$devi
 check "it says who has it" contains "$said" 'in use|busy'
 check "in its process's interrupts" grep -q "udrv-$device-msix-1" /proc/interrupts
 
+check "a queue's interrupts arrive where its requests come from" steered
+
 check "fio, direct, 512 bytes, depth 4" fio_verifies 1m 1 4 512
 check "fio, direct, 4 KiB, depth 1" fio_verifies 2m 1 1 4k
 check "fio, direct, 4 KiB and others, depth 32" fio_verifies 16m 1 32 4k 52k
@@ -188,6 +211,7 @@ check "zeroes" zeroes_of
 check "a tight memory cgroup, with dirty pages on the disk" tight_memory
 check "killed $takeovers times under load: every sector is what was acknowledged" stressed
 check "stopped for a while: its requests wait" stopped_and_woken
+check "one that hangs loses its controller, and the next one does what it had not" revoked
 check "ends on SIGINT with status 0" ends INT 0
 check "no command failed" equal "$(counter errors) $(counter retries)" "0 0"
 check "the disk stays" disk_there

@@ -312,10 +312,13 @@ struct udrv_ioc_blk_turn {
  * @vector:	in: BLK_VECTOR: the device's vector whose interrupts this queue is to be told of, and
  *		nobody else, until interrupts are set up anew; BLK_KICK: 0
  *
+ * The vector's interrupts (MSI, MSI-X) are steered to the processors whose requests come to this queue, if there
+ * are others; whoever sets their affinity afterwards has it.
+ *
  * BLK_KICK ends the queue's wait, or its next one, from another thread or a signal handler.
  *
  * Errors: EINVAL no such queue or vector, no device, not attached; EBUSY the vector has an eventfd, or
- * is another queue's; ENODEV.
+ * is another queue's; ENOMEM; EINTR; ENODEV.
  */
 struct udrv_ioc_blk_queue {
 	__u32 size;
