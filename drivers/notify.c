@@ -3,8 +3,8 @@
  * notify.c - the service manager is told that we are there, and that we still are
  *
  * What sd_notify(3) does, without its library: a datagram to the socket that the environment names.
- * A driver that hangs loses its card by itself (--hang); but only who started it can end it, and start
- * it again. systemd/udrv-e1000@.service asks for it (WatchdogSec).
+ * A driver that hangs can only be ended, and started again, by who started it: the units in systemd/ ask
+ * for it (WatchdogSec).
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,11 +12,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "e1000.h"
+#include "common.h"
 #include "notify.h"
 
 static int notify_fd = -1;
-static uint64_t interval_ns, next_ns;
+static uint64_t sleep_ns, next_ns; /* 0: nobody waits for us to be alive */
 
 static void tell(const char *what)
 {
@@ -30,6 +30,8 @@ uint64_t notify_ready(void)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = path ? strlen(path) : 0;
 
+	if (notify_fd >= 0)
+		return sleep_ns ? sleep_ns : UINT64_MAX;
 	if (!length || length >= sizeof(address.sun_path))
 		return UINT64_MAX;
 	memcpy(address.sun_path, path, length);
@@ -40,20 +42,25 @@ uint64_t notify_ready(void)
 				     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)))
 		return UINT64_MAX;
 	tell("READY=1");
-	if (watchdog)
-		interval_ns = strtoull(watchdog, NULL, 10) * 1000 / 2;
-	return interval_ns ? interval_ns : UINT64_MAX;
+	if (watchdog) /* the time until we are given up: often enough in it that some may be missed */
+		sleep_ns = strtoull(watchdog, NULL, 10) * 1000 / 6;
+	return sleep_ns ? sleep_ns : UINT64_MAX;
+}
+
+bool notify_due(void)
+{
+	uint64_t now;
+
+	if (!sleep_ns)
+		return false;
+	now = driver_now_ns();
+	if (now < next_ns)
+		return false;
+	next_ns = now + sleep_ns;
+	return true;
 }
 
 void notify_alive(void)
 {
-	uint64_t now;
-
-	if (!interval_ns)
-		return;
-	now = driver_now_ns();
-	if (now < next_ns)
-		return;
-	next_ns = now + interval_ns / 2;
 	tell("WATCHDOG=1");
 }

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* notify.h - for whoever started us as a service (notify.c) */
-#ifndef E1000_NOTIFY_H
-#define E1000_NOTIFY_H
+/*
+ * notify.h - what a service manager wants to hear of a driver (sd_notify(3))
+ *
+ * Of a process; one thread calls them.
+ */
+#ifndef NOTIFY_H
+#define NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* It is all there. Returns after how many nanoseconds notify_alive() is to be called at the latest;
- * UINT64_MAX: never */
+/**
+ * notify_ready() - the driver works, if somebody wants to hear of it; once is enough, more does not matter
+ * Return: in ns, how long to sleep at most before notify_due() is asked; UINT64_MAX: nobody waits for that
+ */
 uint64_t notify_ready(void);
-/* We work; costs little */
+/** notify_due() - is it time to tell that we are alive? Asked after each turn of a driver's loop. */
+bool notify_due(void);
+/** notify_alive() - and we are */
 void notify_alive(void);
 
-#endif /* E1000_NOTIFY_H */
+#endif /* NOTIFY_H */

@@ -17,7 +17,7 @@
 #include <string.h>
 #include "e1000.h"
 #include "net.h"
-#include "notify.h"
+#include "../notify.h"
 #include "queue.h"
 
 #define MTU_MAX 9000u /* the 82540EM can do more, the 82574L not */
@@ -291,7 +291,8 @@ static int run(struct net *n, const struct net_options *options)
 	if (options->stats_s && wait_ns > UINT64_C(1000000000))
 		wait_ns = UINT64_C(1000000000);
 	while (!error && !stopped) {
-		notify_alive();
+		if (notify_due())
+			notify_alive();
 		error = turn(&n->queues[0], wait_ns);
 		if (options->stats_s && driver_now_ns() >= next_ns) {
 			print(n, options);

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../notify.h"
 #include "nvme.h"
 
 #define STACK_BYTES (256u << 10)
@@ -185,15 +186,44 @@ static void on_signal(int number)
 	wake_all();
 }
 
+/*
+ * Who started us is told that we are alive if all queues have turned since the last time: those that sleep were woken then.
+ * A thread that hangs ends all, and the next driver begins anew.
+ */
+static void tell_alive(void)
+{
+	static uint64_t seen[NVME_QUEUES];
+	bool all = true;
+
+	if (!notify_due())
+		return;
+	for (unsigned int i = 1; i < nvme.queue_count; i++) {
+		uint64_t turns = nvme.queues[i].turns;
+
+		all = all && turns != seen[i];
+		seen[i] = turns;
+		udrv_blk_kick(nvme.blk, i);
+	}
+	if (all)
+		notify_alive();
+}
+
 /* A queue, until a signal, an error, or a reset is due; whatever ends one ends all. */
 static void *serve(void *arg)
 {
 	struct nvme_queue *queue = arg;
-	uint64_t interval_ns = queue->index == 0 ? opt.stats_s * UINT64_C(1000000000) : 0;
+	bool first = queue->index == 0;
+	uint64_t interval_ns = first ? opt.stats_s * UINT64_C(1000000000) : 0;
+	uint64_t sleep_ns = first ? notify_ready() : UDRV_BLK_FOREVER;
 	uint64_t next_ns = driver_now_ns() + interval_ns;
 
+	if (interval_ns && sleep_ns > UINT64_C(1000000000))
+		sleep_ns = UINT64_C(1000000000);
+
 	while (!nvme.stopped && !nvme.again && !queue->error) {
-		queue->error = nvme_queue_turn(queue, interval_ns ? UINT64_C(1000000000) : UDRV_BLK_FOREVER);
+		queue->error = nvme_queue_turn(queue, sleep_ns);
+		if (first)
+			tell_alive();
 		if (interval_ns && driver_now_ns() >= next_ns) {
 			print_counters();
 			next_ns += interval_ns;

@@ -44,6 +44,35 @@ verifies() {
 	wait "$fio" || { cat "$work.said"; return 1; }
 }
 
+property() { systemctl show --property "$1" --value "$unit"; }
+
+# One of its threads stops, as a tracer does that.
+hangs_in_a_thread() {
+	local thread tracer status=0
+
+	thread=$(find "/proc/$(driver_pid)/task" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1)
+	[ "$thread" != "$(driver_pid)" ] || { echo "it has one thread only"; return 1; }
+	python3 - "$thread" <<-'END' &
+		import ctypes, os, sys
+		libc, thread = ctypes.CDLL(None), int(sys.argv[1])
+		if libc.ptrace(0x4206, thread, None, None) or libc.ptrace(0x4207, thread, None, None):  # SEIZE, INTERRUPT
+		    sys.exit("cannot stop it")
+		while os.WIFSTOPPED(os.waitpid(thread, 0x40000000)[1]):  # __WALL
+		    pass
+	END
+	tracer=$!
+	goes_on 6 || status=1
+	wait "$tracer" || status=1
+	return "$status"
+}
+
+# It has told that it is alive when it would have been given up otherwise.
+told_later() { at_least $(($(property WatchdogTimestampMonotonic) - $(property ActiveEnterTimestampMonotonic))) 7000000; }
+lives_on() { within 30 told_later && equal "$(property NRestarts)" 6; }
+
+# A driver that hangs is not waited for as long as the unit does.
+mkdir -p "$units/$unit.d"
+printf '[Service]\nWatchdogSec=6\n' >"$units/$unit.d/test.conf"
 check "systemd runs" manager_start || bail "no service manager"
 check "the service is enabled" systemctl enable "$unit"
 check "and waits for its controller" is_state inactive
@@ -56,6 +85,12 @@ check "mounted" mount "$path" "$work"
 check "killed three times under fio, it is started again, and fio goes on" verifies
 systemctl kill --kill-whom=main --signal=TERM "$unit"
 check "so is one that ends by itself" goes_on 4
+
+# What systemd hears of it: nothing.
+systemctl kill --kill-whom=main --signal=STOP "$unit"
+check "one that hangs is killed, and started again" goes_on 5
+check "so is one of whose threads one hangs" hangs_in_a_thread
+check "it lives on without anything to do" lives_on
 
 pid=$(driver_pid)
 check "another target" systemctl isolate local-fs-pre.target
