@@ -287,7 +287,7 @@ static void nvme_state(const struct pci_entry *entry, char *state, size_t bytes)
 /*
  * The nvme of 6.1 goes on with a controller when its probe has ended, and if the controller is taken from it
  * meanwhile, what is left over of it takes the device from its next driver a moment later: nvme_remove_dead_ctrl_work().
- * So it may begin in peace. Nothing tells when its state changes.
+ * So it may begin in peace, and @now says who has the device then. Nothing tells when its state changes.
  */
 static void nvme_settle(struct pci_entry *now)
 {

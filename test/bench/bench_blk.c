@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -32,10 +31,10 @@
 #define RESTARTS 5u
 
 static bool confined;
-static struct disk kernel = { .path = KERNEL_DISK, .random = 88172645463325252u };
-static struct disk udrv = { .path = UDRV_DISK, .random = 88172645463325252u };
-static struct disk ublk_copy = { .path = "/dev/ublkb0", .random = 88172645463325252u };
-static struct disk ublk = { .path = "/dev/ublkb1", .random = 88172645463325252u };
+static struct disk kernel = { .path = KERNEL_DISK };
+static struct disk udrv = { .path = UDRV_DISK };
+static struct disk ublk_copy = { .path = "/dev/ublkb0" };
+static struct disk ublk = { .path = "/dev/ublkb1" };
 static pid_t driver, ublk_copy_server, ublk_server;
 
 static uint64_t measure(void *arg, unsigned long n)
@@ -86,17 +85,11 @@ static void figure(const char *name, unsigned int depth, unsigned int length, in
 
 	disk_shape(&kernel, depth, length);
 	disk_shape(&udrv, depth, length);
-	disk_shape(&ublk, depth, length);
-	disk_shape(&ublk_copy, depth, length);
+	if (ublk_server) {
+		disk_shape(&ublk, depth, length);
+		disk_shape(&ublk_copy, depth, length);
+	}
 	bench_figure(name, sides, ublk_server ? 4 : 2);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void first_read(const char *path)
@@ -114,23 +107,23 @@ static void first_read(const char *path)
 
 static uint64_t restart_kernel(void)
 {
-	uint64_t begun = now_ns();
+	uint64_t begun = bench_ns();
 
 	write_file("/sys/bus/pci/drivers/nvme/unbind", KERNEL);
 	wait_for(KERNEL_DISK, false);
 	write_file("/sys/bus/pci/drivers/nvme/bind", KERNEL);
 	first_read(KERNEL_DISK);
-	return now_ns() - begun;
+	return bench_ns() - begun;
 }
 
 static uint64_t restart_udrv(void)
 {
-	uint64_t begun = now_ns();
+	uint64_t begun = bench_ns();
 
 	REQUIRE(!kill(driver, SIGKILL) && waitpid(driver, NULL, 0) == driver);
 	driver = driver_start("udrvbench", "1", UDRV);
 	first_read(UDRV_DISK);
-	return now_ns() - begun;
+	return bench_ns() - begun;
 }
 
 static int compare(const void *a, const void *b)

@@ -138,6 +138,7 @@ void disk_open(struct disk *d)
 {
 	char command[128];
 
+	d->random = d->random ? d->random : UINT64_C(88172645463325252);
 	/* Without one, both: with one queue blk-mq would choose a scheduler for either. */
 	snprintf(command, sizeof(command), "echo none >/sys/block/%s/queue/scheduler", strrchr(d->path, '/') + 1);
 	REQUIRE(system(command) == 0);

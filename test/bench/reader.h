@@ -22,8 +22,8 @@
 
 /**
  * struct disk - a way to read; of one process
- * @path: set by the caller, as is @random: where to begin, not 0
- * @random: the place of the next request comes from it
+ * @path: set by the caller
+ * @random: the place of the next request comes from it; 0 before disk_open(): where all begin
  */
 struct disk {
 	const char *path;

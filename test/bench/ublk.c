@@ -136,7 +136,7 @@ struct server {
 	unsigned int length;
 };
 
-/* A tag's next request is to be told of; @op with FETCH_REQ's number, or COMMIT_AND_FETCH_REQ's. */
+/* A tag's next request is to be told of. @op: FETCH_REQ, or COMMIT_AND_FETCH_REQ, which hands in @result before. */
 static void fetch(struct server *s, uint32_t op, uint16_t tag, int32_t result)
 {
 	struct io_uring_sqe *sqe = ring_entry(&s->ring);
@@ -237,7 +237,7 @@ static uint64_t sectors_of(const char *path)
 	return (uint64_t)bytes >> 9;
 }
 
-/* For as long as it is, a command's answer is no error. */
+/* What a command of ours cannot do without. */
 static void commanded(const char *what, int result)
 {
 	if (result < 0)
