@@ -5,6 +5,10 @@
  * Owns the way from a file descriptor to a session; what a session is, is the upper half's. The hard
  * part is an attach whose answer cannot be told: it is undone before anybody else can have seen it.
  */
+#include <linux/cgroup.h>
+#include <linux/pid.h>
+#include <linux/rculist.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -151,4 +155,29 @@ int udrv_half_mmap(struct file *file, struct vm_area_struct *vma)
 	for (at = 0; !ret && at < bytes; at += PAGE_SIZE)
 		ret = vm_insert_page(vma, vma->vm_start + at, vmalloc_to_page(area + at));
 	return ret;
+}
+
+/**
+ * udrv_half_stopped() - is somebody keeping a driver from working?
+ * @driver: its process
+ * Return: true: it is stopped, frozen or traced, if only one thread of it: no reason to think that it hangs
+ */
+bool udrv_half_stopped(struct pid *driver)
+{
+	struct task_struct *leader, *t;
+	bool stopped = false;
+
+	rcu_read_lock();
+	leader = pid_task(driver, PIDTYPE_TGID);
+	if (leader) {
+		/* for_each_thread() asks lockdep, where it is on, for a lock that modules do not see. */
+		list_for_each_entry_rcu(t, &leader->signal->thread_head, thread_node) {
+			stopped = task_is_stopped_or_traced(t) || READ_ONCE(t->ptrace) ||
+				  cgroup_task_frozen(t) || READ_ONCE(t->__state) & TASK_FROZEN;
+			if (stopped)
+				break;
+		}
+	}
+	rcu_read_unlock();
+	return stopped;
 }

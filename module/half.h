@@ -66,5 +66,6 @@ int udrv_half_release(struct inode *inode, struct file *file);
 long udrv_half_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 __poll_t udrv_half_poll(struct file *file, poll_table *wait);
 int udrv_half_mmap(struct file *file, struct vm_area_struct *vma);
+bool udrv_half_stopped(struct pid *driver);
 
 #endif /* UDRV_HALF_H */

@@ -104,7 +104,8 @@ static int print_info(void)
 static int attach(void)
 {
 	struct udrv_blk_options options = {
-		.flags = UDRV_BLK_DEVICE_IS_RESET, /* by nvme_open() */
+		.flags = UDRV_BLK_DEVICE_IS_RESET | /* by nvme_open() */
+			 UDRV_BLK_END_HUNG,
 		.queue_count = nvme.queue_count,
 		.queue_depth = nvme.depth,
 		.max_segments = nvme.max_bytes / NVME_PAGE + 1,

@@ -37,7 +37,8 @@ struct udrv_blk;
 
 /**
  * struct udrv_blk_options - what udrv_blk_attach() is told; see struct udrv_ioc_blk_attach
- * @flags: UDRV_BLK_DEVICE_IS_RESET: nothing runs in it that was begun before
+ * @flags: UDRV_BLK_DEVICE_IS_RESET: nothing runs in it that was begun before; UDRV_BLK_END_HUNG: who makes no
+ *	turn from one time that a request is late to the next is ended
  * @queue_count: 0: 1
  * @queue_depth: most requests on their way in each queue, 0: 64
  * @max_segments: of a request, 0: 64

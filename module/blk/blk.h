@@ -33,11 +33,13 @@
 
 /**
  * struct udrv_blk_slot - what a request needs of us; its private part
+ * @late_turns: queue->turns when its driver was told that it is late; valid if its bit in queue->late is set
  * @nents: entries of @sg; 0: no data, or copied
  * @mapped: entries after mapping
  * @sg: its pages
  */
 struct udrv_blk_slot {
+	u32 late_turns;
 	unsigned int nents;
 	unsigned int mapped;
 	struct scatterlist sg[];
@@ -54,6 +56,7 @@ struct udrv_blk_slot {
  * @waiter: the driver's thread
  * @late: one bit for each tag that the driver is to be told of
  * @late_any: there is one
+ * @turns: that were begun or woke: a driver that hangs makes none
  * @lock: see above; protects what follows
  * @linked: the host is there
  * @done_consumed: our index
@@ -74,6 +77,7 @@ struct udrv_blk_queue {
 	struct udrv_waiter waiter;
 	unsigned long *late;
 	bool late_any;
+	u32 turns;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
 	bool linked;
@@ -93,6 +97,10 @@ struct udrv_blk_queue {
  * @dma: the device that moves the data, or NULL; valid until @ended
  * @host: whose driver it is; under udrv_blk_lock, NULL once they have parted
  * @ended: nothing works any more
+ * @ending: somebody has begun to end it; without a device
+ * @end_hung: see uapi, UDRV_BLK_END_HUNG
+ * @driver: the process that attached
+ * @hung: ends it
  * @copies: data is copied
  * @queue_count: entries in @queues
  * @depth: requests of each queue
@@ -110,6 +118,10 @@ struct udrv_blk_session {
 	struct device *dma;
 	struct udrv_blk *host;
 	bool ended;
+	unsigned long ending;
+	bool end_hung;
+	struct pid *driver;
+	struct work_struct hung;
 	bool copies;
 	u32 queue_count;
 	u32 depth;

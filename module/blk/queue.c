@@ -13,6 +13,7 @@
 #include <linux/highmem.h>
 #include <linux/nospec.h>
 
+#include "../half.h"
 #include "blk.h"
 
 /* ---- to the driver ---- */
@@ -201,12 +202,32 @@ static void commit_rqs(struct blk_mq_hw_ctx *hctx)
 		udrv_waiter_wake(&disk->host->session->queues[hctx->queue_num].waiter);
 }
 
+/*
+ * A request is late. Does its driver hang? It has been told of this very request when it was late before,
+ * and has not come since. Times are not looked at: a machine that stood still for a while costs one telling.
+ */
+static bool driver_hangs(struct udrv_blk_queue *q, struct request *rq, bool told_before)
+{
+	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
+	u32 turns = READ_ONCE(q->turns);
+	bool came = !told_before || slot->late_turns != turns;
+
+	slot->late_turns = turns;
+	if (came || !q->session->end_hung || rcuwait_active(&q->waiter.thread))
+		return false;
+	if (!udrv_half_stopped(q->session->driver))
+		return true;
+	slot->late_turns--; /* its time begins when it goes on */
+	return false;
+}
+
 /* A request is late: its driver is told, and keeps it. blk-mq holds a reference to it. */
 static enum blk_eh_timer_return request_late(struct request *rq)
 {
 	struct udrv_blk_disk *disk = rq->q->queuedata;
 	struct udrv_blk_session *s;
 	struct udrv_blk_queue *q;
+	bool told_before;
 
 	/*
 	 * Not under udrv_blk_lock: whoever holds it waits for timeouts, where blk-mq cannot make a disk and takes back
@@ -217,10 +238,12 @@ static enum blk_eh_timer_return request_late(struct request *rq)
 	if (s && READ_ONCE(disk->state) == UDRV_BLK_DISK_SERVED) {
 		q = &s->queues[rq->mq_hctx->queue_num];
 		if (rq->tag >= 0 && READ_ONCE(q->requests[rq->tag]) == rq) {
-			set_bit(rq->tag, q->late);
-			smp_mb__after_atomic(); /* pairs with late_take() */
+			/* Orders, and pairs with late_take(). */
+			told_before = test_and_set_bit(rq->tag, q->late);
 			WRITE_ONCE(q->late_any, true);
 			udrv_waiter_wake(&q->waiter);
+			if (driver_hangs(q, rq, told_before))
+				queue_work(udrv_wq, &s->hung);
 		}
 	}
 	rcu_read_unlock();
@@ -375,6 +398,7 @@ static int turn_hand_in(struct udrv_blk_queue *q)
 	if (mutex_lock_interruptible(&q->lock))
 		return -EINTR;
 	if (q->linked) {
+		WRITE_ONCE(q->turns, q->turns + 1);
 		done_take(q);
 		ret = 0;
 	}
@@ -427,6 +451,8 @@ int udrv_blk_turn(void *session, void *arg)
 		return ret;
 	if (p->timeout_ns && !(udrv_blk_ready(q) & wanted)) {
 		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found, wanted);
+		/* Its own time begins here. Others count, too: whoever it is, there is somebody. */
+		WRITE_ONCE(q->turns, READ_ONCE(q->turns) + 1);
 		if (ret)
 			return ret;
 	}

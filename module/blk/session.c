@@ -11,6 +11,8 @@
 #include <linux/bitmap.h>
 #include <linux/dma-mapping.h>
 #include <linux/log2.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -126,6 +128,7 @@ static void session_destroy(struct udrv_blk_session *s)
 	}
 	if (s->client)
 		udrv_dma_uncharge(s->client, &s->charge);
+	put_pid(s->driver);
 	vfree(s->area);
 	kvfree(s);
 }
@@ -134,6 +137,28 @@ static unsigned long session_pages(const struct udrv_blk_session *s)
 {
 	return s->copies ? (unsigned long)s->queue_count * s->depth * (s->max_bytes >> PAGE_SHIFT) :
 			   0;
+}
+
+/* Of no device: its close ends it, or its hanging, whichever comes first. */
+static void session_end(struct udrv_blk_session *s)
+{
+	if (test_and_set_bit(0, &s->ending))
+		return;
+	WRITE_ONCE(s->ended, true);
+	udrv_blk_unlink(s, true);
+	udrv_blk_release_requests(s);
+}
+
+/* Its driver hangs, and has lost it: the end of a tenure, as "udrv revoke" is one. No lock is held. */
+static void session_hung(struct work_struct *work)
+{
+	struct udrv_blk_session *s = container_of(work, struct udrv_blk_session, hung);
+
+	pr_debug("blk: a driver hangs, and is ended\n");
+	if (s->client)
+		udrv_client_end_of(s->client);
+	else
+		session_end(s);
 }
 
 static struct udrv_blk_session *session_create(struct udrv_client *client,
@@ -146,6 +171,9 @@ static struct udrv_blk_session *session_create(struct udrv_client *client,
 	if (!s)
 		return ERR_PTR(-ENOMEM);
 	s->client = client;
+	s->end_hung = p->flags & UDRV_BLK_END_HUNG;
+	s->driver = get_pid(task_tgid(current));
+	INIT_WORK(&s->hung, session_hung);
 	s->dma = client ? &client->udev->pdev->dev : NULL;
 	s->copies = !client || client->confined;
 	s->queue_count = p->queue_count;
@@ -188,7 +216,7 @@ static int session_alloc(struct udrv_blk_session *s, const struct udrv_ioc_blk_a
 
 static int attach_check(struct udrv_ioc_blk_attach *p)
 {
-	if (p->flags & ~UDRV_BLK_DEVICE_IS_RESET || p->reserved)
+	if (p->flags & ~(UDRV_BLK_DEVICE_IS_RESET | UDRV_BLK_END_HUNG) || p->reserved)
 		return -EINVAL;
 	if (!p->queue_count || p->queue_count > UDRV_BLK_QUEUES_MAX ||
 	    p->queue_depth < UDRV_BLK_DEPTH_MIN || p->queue_depth > UDRV_BLK_DEPTH_MAX ||
@@ -313,7 +341,9 @@ static void session_put(struct udrv_blk_session *s)
 {
 	struct udrv_client *client = s->client;
 
-	synchronize_rcu(); /* who found it, to wake it */
+	/* Who found it, to wake it or to end it. */
+	synchronize_rcu();
+	cancel_work_sync(&s->hung);
 	session_destroy(s);
 	if (client)
 		udrv_client_put(client);
@@ -348,9 +378,7 @@ void udrv_blk_release(void *session)
 		/* Whoever closes either descriptor has ended: see the top. */
 		udrv_client_end_of(s->client);
 	} else {
-		WRITE_ONCE(s->ended, true);
-		udrv_blk_unlink(s, true);
-		udrv_blk_release_requests(s);
+		session_end(s);
 	}
 	session_put(s);
 }

@@ -13,11 +13,10 @@
  * for a while has cost one look. And a driver that is stopped, frozen or traced is somebody's who
  * looks into it. The other hard part is the end, which waits for the look: see watch_look().
  */
-#include <linux/cgroup.h>
 #include <linux/pid.h>
-#include <linux/rculist.h>
 #include <linux/sched/signal.h>
 
+#include "../half.h"
 #include "net.h"
 
 /* The longest time between two looks. */
@@ -33,27 +32,6 @@ static void watch_start(struct udrv_net_queue *q)
 	lockdep_assert_held(&q->lock);
 	WRITE_ONCE(q->watch.runs, true);
 	queue_delayed_work(udrv_wq, &q->watch.work, q->session->watch_period);
-}
-
-/* Somebody keeps its driver from working: the process that made the last turn, or attached. */
-static bool driver_stopped(const struct udrv_net_watch *w)
-{
-	struct task_struct *leader, *t;
-	bool stopped = false;
-
-	rcu_read_lock();
-	leader = pid_task(w->driver, PIDTYPE_TGID);
-	if (leader) {
-		/* for_each_thread() asks lockdep, where it is on, for a lock that modules do not see. */
-		list_for_each_entry_rcu(t, &leader->signal->thread_head, thread_node) {
-			stopped = task_is_stopped_or_traced(t) || READ_ONCE(t->ptrace) ||
-				  cgroup_task_frozen(t) || READ_ONCE(t->__state) & TASK_FROZEN;
-			if (stopped)
-				break;
-		}
-	}
-	rcu_read_unlock();
-	return stopped;
 }
 
 /* One look at the driver. Return true if it has hung. */
@@ -72,7 +50,8 @@ static bool look_at_driver(struct udrv_net_queue *q, bool waits)
 	w->seen_turns = turns;
 	w->seen_states = states;
 	w->seen_consumed = consumed;
-	if (there || driver_stopped(w)) {
+	/* Its driver: the process that made the last turn, or attached. */
+	if (there || udrv_half_stopped(w->driver)) {
 		w->hang_looks = 0;
 		return false;
 	}
@@ -96,7 +75,7 @@ static void look_at_device(struct udrv_net_queue *q)
 	}
 	if (w->stall_told)
 		return;
-	if (driver_stopped(w)) { /* it could not have said so */
+	if (udrv_half_stopped(w->driver)) { /* it could not have said so */
 		w->stall_looks = 0;
 		return;
 	}

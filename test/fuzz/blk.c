@@ -142,7 +142,7 @@ static struct udrv_ioc_blk_attach options(struct rng *rng)
 	bool many = one_in(rng, 3);
 	struct udrv_ioc_blk_attach o = {
 		.size = sizeof(o),
-		.flags = one_in(rng, 2) ? UDRV_BLK_DEVICE_IS_RESET : 0,
+		.flags = below(rng, 4), /* UDRV_BLK_DEVICE_IS_RESET, UDRV_BLK_END_HUNG */
 		.device_fd = one_in(rng, 3) ? -1 : any_node(),
 		.queue_count = many ? 3 : 1,
 		.queue_depth = many ? 40 : 4,

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -242,6 +243,43 @@ static void late(void)
 	free(ram.memory);
 }
 
+/* One that does not come any more is ended, if it wants that; its disk goes, as when it dies. */
+static void hangs(void)
+{
+	struct udrv_ioc_blk_attach options = blkif_options(-1);
+	struct udrv_ioc_blk_disk disk = blkif_disk();
+	struct blkif_ram ram = { 0 };
+	struct pollfd p = { .events = POLLIN };
+	struct udrv_ioc_blk_turn turn;
+	struct hostile h;
+
+	options.flags = UDRV_BLK_END_HUNG;
+	options.timeout_ms = 1000;
+	blkif_up(&h.b, &ram, &options, &disk);
+	blkif_ram_stop(&ram);
+	tap_step("not one that comes, with nothing done");
+	hostile_begin(&h);
+	p.fd = h.b.fd;
+	for (int i = 0; i < 4; i++) {
+		REQUIRE_EQ(poll(&p, 1, 30000), 1);
+		CHECK_EQ(blkif_turn(&h.b, 0, 0, 0, &turn), 0);
+		CHECK_EQ(turn.ready, UDRV_BLK_READY_LATE);
+	}
+	tap_step("nor one that waits, for something else");
+	CHECK_EQ(blkif_turn(&h.b, 0, UDRV_BLK_READY_LATE, 4500000000ULL, &turn), 0);
+	CHECK_EQ(turn.ready, UDRV_BLK_READY_LATE);
+	blkif_done(&h.b, 0, h.r.tag, UDRV_BLK_OK, 4096);
+	CHECK_EQ(hostile_turn(&h), 0);
+	hostile_end(&h, 4096, 0);
+	tap_step("one that does not");
+	hostile_begin(&h);
+	hostile_end(&h, -1, EIO);
+	CHECK_ERROR(blkif_turn(&h.b, 0, 0, UDRV_BLK_FOREVER, &turn), ENODEV);
+	blkif_wait_there(BLKIF_NAME, false);
+	blkif_close(&h.b);
+	free(ram.memory);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
@@ -249,6 +287,7 @@ int main(int argc, char **argv)
 		TAP_TEST(goes_at_work),
 		TAP_TEST(nonsense),
 		TAP_TEST(late),
+		TAP_TEST(hangs),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);

@@ -21,6 +21,8 @@
 #include "os.h"
 #include "tap.h"
 
+#define LATE_MS 1000U
+
 static struct node node;
 
 static struct udrv_ioc_blk_attach edu_options(void)
@@ -43,6 +45,20 @@ static void edu_serve(struct blkif *b, const struct udrv_blk_request *r)
 	blkif_done(b, 0, r->tag, UDRV_BLK_OK, r->bytes);
 }
 
+/* What a driver does with a request that it sits on; it serves it if that returns. NULL: it forgets it. */
+static void (*sits)(void);
+
+static void hang(void)
+{
+	for (;;)
+		pause();
+}
+
+static void stop(void)
+{
+	raise(SIGSTOP);
+}
+
 /* A driver that serves requests but those of @never (an op), which it sits on, and says so. */
 static void drive(uint32_t flags, int never, int said)
 {
@@ -56,6 +72,8 @@ static void drive(uint32_t flags, int never, int said)
 	REQUIRE_OK(node_bus_master(&node, true));
 	options = edu_options();
 	options.flags = flags;
+	if (flags & UDRV_BLK_END_HUNG)
+		options.timeout_ms = LATE_MS;
 	REQUIRE_OK(blkif_attach(&b, &options));
 	REQUIRE_OK(blkif_call(&b, UDRV_IOC_BLK_DISK_ADD, &disk));
 	for (;;) {
@@ -64,10 +82,13 @@ static void drive(uint32_t flags, int never, int said)
 		while (!blkif_next(&b, 0, &r))
 			if (blkif_turn(&b, 0, 0, UDRV_BLK_FOREVER, &turn))
 				_exit(errno == ENODEV ? 0 : 1);
-		if (r.op == never)
+		if (r.op == never) {
 			REQUIRE_EQ(write(said, "x", 1), 1);
-		else
-			edu_serve(&b, &r);
+			if (!sits)
+				continue;
+			sits();
+		}
+		edu_serve(&b, &r);
 	}
 }
 
@@ -242,6 +263,54 @@ static void killed_at_work(void)
 	free(t.memory);
 }
 
+/* A driver that hangs loses the device, while it lives: the next one does what it was asked. */
+static void hung(void)
+{
+	struct transfer t = { .write = true, .memory = blkif_memory(PAGE) };
+	uint8_t *in = blkif_memory(PAGE);
+	struct os_thread thread;
+	int says, other_says, status;
+	pid_t child, other;
+	char byte;
+
+	memset(t.memory, 0x5a, 1024);
+	tap_step("one that is stopped does not hang");
+	sits = stop;
+	child = driver_start(UDRV_BLK_END_HUNG, UDRV_BLK_WRITE, &says);
+	blkif_wait_there(BLKIF_NAME, true);
+	os_thread_start(&thread, transfer_run, &t);
+	REQUIRE_EQ(read(says, &byte, 1), 1);
+	REQUIRE_EQ(waitpid(child, &status, WUNTRACED), child);
+	CHECK(WIFSTOPPED(status));
+	/* That nothing happens can only be waited for. */
+	os_sleep_us(4 * LATE_MS * 1000);
+	REQUIRE_OK(kill(child, SIGCONT));
+	os_thread_join(&thread);
+	CHECK_EQ(t.result, 1024);
+	driver_kill(child, says);
+
+	tap_step("one that hangs is ended, and lives");
+	sits = hang;
+	child = driver_start(UDRV_BLK_END_HUNG, UDRV_BLK_WRITE, &says);
+	memset(t.memory, 0xa5, 1024);
+	os_thread_start(&thread, transfer_run, &t);
+	REQUIRE_EQ(read(says, &byte, 1), 1);
+	node_get(&node, "edu");
+	CHECK(OS_WAIT_FOR(!strcmp(node_attribute(&node, "owner"), "0"), 10 * LATE_MS));
+	tap_step("the next one gets the write, and the writer no error");
+	sits = NULL;
+	other = driver_start(UDRV_BLK_END_HUNG | UDRV_BLK_DEVICE_IS_RESET, -1, &other_says);
+	os_thread_join(&thread);
+	CHECK_EQ(t.result, 1024);
+	transfer(false, in);
+	CHECK(!memcmp(in, t.memory, 1024));
+	driver_kill(child, says);
+	driver_kill(other, other_says);
+	unbind_and_bind();
+	free(in);
+	free(t.memory);
+}
+
 /* Nobody comes: the device is unbound, and the reader gets its error then. */
 static void unbound_with_a_request(void)
 {
@@ -331,6 +400,7 @@ int main(int argc, char **argv)
 		TAP_TEST(out_of_reach),
 		TAP_TEST(data_by_the_device),
 		TAP_TEST(killed_at_work),
+		TAP_TEST(hung),
 		TAP_TEST(unbound_with_a_request),
 		TAP_TEST(reset_by_the_kernel),
 	};

@@ -314,7 +314,7 @@ static void bad_values(void)
 {
 	struct udrv_ioc_blk_attach options;
 
-	BAD(flags, 2);
+	BAD(flags, 4);
 	BAD(reserved, 1);
 	BAD(queue_count, 0);
 	BAD(queue_count, 17);

@@ -131,6 +131,7 @@ struct udrv_blk_rings {
 
 /* udrv_ioc_blk_attach.flags */
 #define UDRV_BLK_DEVICE_IS_RESET (1U << 0) /* nothing runs in it that was begun before */
+#define UDRV_BLK_END_HUNG (1U << 1)	   /* end this driver if it hangs */
 
 /* udrv_ioc_blk_attach.state */
 #define UDRV_BLK_TAKEN_OVER (1U << 0) /* there are disks already, waiting for their driver */
@@ -139,7 +140,7 @@ struct udrv_blk_rings {
 /**
  * struct udrv_ioc_blk_attach - UDRV_IOC_BLK_ATTACH: be the driver of a device's disks
  * @size:	in: sizeof(this struct)
- * @flags:	in: UDRV_BLK_DEVICE_IS_RESET
+ * @flags:	in: UDRV_BLK_DEVICE_IS_RESET, UDRV_BLK_END_HUNG
  * @device_fd:	in: the node whose device moves the data; -1: no device
  * @queue_count: in: 1 to 16
  * @queue_depth: in: most requests on their way in each queue, 2 to 1,024
@@ -170,6 +171,11 @@ struct udrv_blk_rings {
  * the device may still work on them: a write of the old life would land over one of the new. So they
  * are kept until the device was reset at that driver's end, by the kernel, if it has a function-level reset,
  * or by that driver's program (UDRV_PROG_RESET), or the next driver says UDRV_BLK_DEVICE_IS_RESET.
+ *
+ * With UDRV_BLK_END_HUNG, a driver hangs if a request is late, and late again after another @timeout_ms,
+ * and nobody has made a turn of its queue meanwhile, nor waits in one; but not while its process, the one
+ * that attached, is stopped, frozen or traced. It is ended then, as "udrv revoke" ends it: its calls fail
+ * with ENODEV, and its disks and their requests wait for the next driver (without a device, they go).
  *
  * Errors: EBADF, EINVAL @device_fd is no node; EPERM; EBUSY somebody drives them, or this descriptor
  * is attached already; EOWNERDEAD the device may still work for the driver before: reset it, and say so

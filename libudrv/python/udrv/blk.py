@@ -76,7 +76,7 @@ class Blk(Half):
     """Disks that this process drives, from here until it is closed.
 
     device: the Device that moves the data; its disks that wait for a driver are taken over. Without one data is copied,
-    and the disks go when this is closed. flags: BLK_DEVICE_IS_RESET. The limits are those of requests.
+    and the disks go when this is closed. flags: BLK_DEVICE_IS_RESET, BLK_END_HUNG. The limits are those of requests.
     """
 
     _node, _attach, _attach_struct = "blk", abi.BLK_ATTACH, "udrv_ioc_blk_attach"
