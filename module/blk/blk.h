@@ -56,9 +56,9 @@ struct udrv_blk_slot {
  * @waiter: the driver's thread
  * @late: one bit for each tag that the driver is to be told of
  * @late_any: there is one
- * @turns: that were begun or woke: a driver that hangs makes none
  * @lock: see above; protects what follows
  * @linked: the host is there
+ * @turns: that were begun or woke (that without the lock): a driver that hangs makes none
  * @done_consumed: our index
  * @bad_entries: of done
  * @submit: see above; protects what follows
@@ -77,10 +77,10 @@ struct udrv_blk_queue {
 	struct udrv_waiter waiter;
 	unsigned long *late;
 	bool late_any;
-	u32 turns;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
 	bool linked;
+	u32 turns;
 	u32 done_consumed;
 	u32 bad_entries;
 

@@ -31,7 +31,8 @@ check "with $kind interrupts" grep -q "udrv-$device-$kind" /proc/interrupts
 carries 10 4 6
 check "iperf3 to the peer" iperf 3
 check "iperf3 from the peer" iperf 3 --reverse
-check "iperf3 both ways at once" iperf 3 --bidir
+# On a debug kernel one way may get little of a few seconds.
+check "iperf3 both ways at once" iperf 10 --bidir
 check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
 check "1000 datagrams at once, more than the rings hold" more_than_the_rings 1000
 check "400 pings from the peer at once, and it goes on" overrun 400

@@ -130,7 +130,7 @@ ping_all() {
 	within 15 answers_from $((before + count)) || { echo "$said"; return 1; }
 }
 
-# iperf SECONDS OPTION...: megabits for each second. Each way something must have come: how much is the machine's speed.
+# iperf SECONDS OPTION...: megabits for each second; must be more than nothing, and something each way
 iperf() {
 	local seconds=$1 said rate least
 
@@ -141,7 +141,7 @@ ways = [way for name, way in json.load(sys.stdin)["end"].items() if name.startsw
 print(round(ways[0]["bits_per_second"] / 1e6), min(way["bytes"] for way in ways))') || return
 	read -r rate least <<<"$said"
 	echo "$rate"
-	at_least "$least" 1
+	at_least "$rate" 1 && at_least "$least" 1
 }
 
 # carries TIMES VERSION...: pings of all kinds, none lost, and files both ways, equal. A check for each.
