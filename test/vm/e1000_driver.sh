@@ -41,10 +41,10 @@ sent_once() {
 	at_most $((again * 20)) "$sent"
 }
 check "less than one segment of 20 had to be sent again" sent_once
-check "iperf3 to the peer" iperf 3
-check "iperf3 from the peer" iperf 3 --reverse
-check "iperf3 both ways at once" iperf 3 --bidir
-check "iperf3 by UDP, in datagrams that need fragments" iperf 2 --udp --bitrate 20M --length 4000
+check "iperf3 to the peer" iperf
+check "iperf3 from the peer" iperf --reverse
+check "iperf3 both ways at once" iperf --bidir
+check "iperf3 by UDP, in datagrams that need fragments" iperf_udp --bitrate 20M --length 4000
 
 check "ends on SIGINT with status 0" driver_end INT
 check "and was quiet" is_empty "$NET_DIR/err"
@@ -55,7 +55,7 @@ check "its interface is gone with it" test ! -e /sys/class/net/nic0
 check "with checksums but without segmentation" nic_up --stats=3600 --offload=csum --irq="$kind" "$device"
 check "a file each way" transfer "$NET_DIR/file" out 4
 check "over IPv6 too" transfer "$NET_DIR/file" in 6
-check "iperf3 without offloads of its peer" iperf 2
+check "iperf3 without offloads of its peer" iperf
 ip link set nic0 down # nobody sends any more; what was sent is through when a second has passed without a frame
 quiet() { local a; a=$(received); sleep 1; equal "$(received)" "$a"; }
 within 40 quiet
@@ -93,8 +93,8 @@ check "killed under traffic and started again, three times" killed
 check "starts once more" nic_up --irq="$kind" "$device"
 check "20 pings, none lost" ping_all 20 -i 0.02 10.0.0.2
 within 120 peer sh -c '! ss -Htn state established "( sport = :5201 )" | grep -q .' # the server has noticed
-check "iperf3 again" iperf 2
-check "iperf3 again, from the peer" iperf 2 --reverse
+check "iperf3 again" iperf
+check "iperf3 again, from the peer" iperf --reverse
 
 driver_end INT
 ip link del nic0

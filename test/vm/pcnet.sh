@@ -22,8 +22,8 @@ check "with the card's address" equal "$(cat /sys/class/net/nic0/address)" "$add
 check "with intx interrupts" grep -q "udrv-$device-intx" /proc/interrupts
 check "ethtool: neither speed nor duplex mode is known" contains <(ethtool nic0 | xargs) 'Speed: Unknown! Duplex: Unknown!'
 carries 5 4
-check "iperf3 to the peer" iperf 2
-check "iperf3 from the peer" iperf 2 --reverse
+check "iperf3 to the peer" iperf
+check "iperf3 from the peer" iperf --reverse
 check "1000 datagrams at once, more than the rings hold" more_than_the_rings 1000
 check "400 pings from the peer at once, and it goes on" overrun 400
 check "killed three times under iperf3, which goes on" taken_over --stats=600 --
