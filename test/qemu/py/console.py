@@ -24,6 +24,7 @@ HARMLESS = [
     r"^kmemleak: Kernel memory leak detector (initialized|disabled)", r"^kasan: KernelAddressSanitizer initialized",
     r"DMA-API: preallocated", r"DMA-API: debugging enabled", r"^Command line:", r"^Kernel command line:",
     r"Running (RCU|lock)", r"^rcu: .*stall.*timeout",
+    r"RCU CPU stall warnings timeout set",
 ]
 
 _complaint = re.compile("|".join(COMPLAINTS))
