@@ -15,6 +15,7 @@
 #include <linux/iommu.h>
 #include <linux/irqdomain.h>
 #include <linux/mm.h>
+#include <linux/netdevice.h>
 #include <linux/swiotlb.h>
 #include <linux/uio.h>
 #include <linux/version.h>
@@ -111,6 +112,21 @@ static inline u64 udrv_swiotlb_sync_earlier(dma_addr_t start, u64 offset)
 #else
 #define UDRV_BLK_MQ_F_MERGE 0
 #endif
+
+/*
+ * Does GRO keep frames of a NAPI that is not running, or would it, for a while?
+ * 6.13: each NAPI has its own time. 6.15: what is of GRO is a struct of its own.
+ */
+static inline bool udrv_gro_keeps(const struct napi_struct *napi)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return napi->gro_bitmask || READ_ONCE(napi->dev->gro_flush_timeout);
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	return napi->gro_bitmask || READ_ONCE(napi->gro_flush_timeout);
+#else
+	return napi->gro.bitmask || READ_ONCE(napi->gro_flush_timeout);
+#endif
+}
 
 /* 6.16: the queue is the request's. */
 static inline unsigned int udrv_blk_rq_map_sg(struct request *rq, struct scatterlist *sg)

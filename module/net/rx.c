@@ -368,7 +368,8 @@ static void rx_batch(struct udrv_net_queue *q, u32 count)
 	struct udrv_net_counters *counters = &net->rx[q->index];
 	struct napi_struct *napi = &net->napi[q->index];
 	u32 packets = 0, bytes = 0, errors = 0, dropped = 0;
-	bool ours = napi_schedule_prep(napi);
+	/* A frame that is alone is put together with no other. */
+	bool ours = (count > 1 || udrv_gro_keeps(napi)) && napi_schedule_prep(napi);
 	const struct udrv_net_rx *theirs;
 	struct udrv_net_rx entry;
 	struct sk_buff *skb;
