@@ -59,6 +59,12 @@ static void *half_session(const struct half_file *f)
 	return smp_load_acquire(&f->session);
 }
 
+/** udrv_half_session() - what a descriptor is attached to, or NULL */
+void *udrv_half_session(const struct file *file)
+{
+	return half_session(file->private_data);
+}
+
 static int half_attach(struct half_file *f, void *arg, u32 size, void __user *user)
 {
 	void *session;

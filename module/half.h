@@ -62,10 +62,37 @@ struct udrv_half {
 };
 
 int udrv_half_open(struct file *file, const struct udrv_half *half);
+void *udrv_half_session(const struct file *file);
 int udrv_half_release(struct inode *inode, struct file *file);
 long udrv_half_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 __poll_t udrv_half_poll(struct file *file, poll_table *wait);
 int udrv_half_mmap(struct file *file, struct vm_area_struct *vma);
 bool udrv_half_stopped(struct pid *driver);
+
+/**
+ * udrv_half_turn() - the call that is made for each turn of a driver's loop, the short way
+ * @file: the descriptor
+ * @cmd: the call, which is among udrv_half.calls, too
+ * @arg: address of its struct
+ * @copy: where our copy goes
+ * @size: of the struct, in this kernel: a constant, so that the copies' bounds were checked by the compiler
+ * @turn: what it does
+ */
+static __always_inline long udrv_half_turn(struct file *file, unsigned int cmd, unsigned long arg,
+					   void *copy, size_t size,
+					   int (*turn)(void *session, void *arg))
+{
+	void __user *user = (void __user *)arg;
+	void *session = udrv_half_session(file);
+	long ret;
+
+	/* Not attached, not there, or of another size: the long way reads it anew, and says what is wrong. */
+	if (unlikely(!session || copy_from_user(copy, user, size) || *(u32 *)copy != size))
+		return udrv_half_ioctl(file, cmd, arg);
+	ret = turn(session, copy);
+	if (!ret && copy_to_user(user, copy, size))
+		ret = -EFAULT;
+	return ret;
+}
 
 #endif /* UDRV_HALF_H */

@@ -26,6 +26,9 @@
 
 #define UDRV_RING_BROKEN U32_MAX
 
+/* Beside what there is to do for a queue (UDRV_NET_READY_* or UDRV_BLK_READY_*): its driver has ended. */
+#define UDRV_WAITER_ENDED BIT(31)
+
 /* Entries that @produced (ours) has before it, unconsumed; UDRV_RING_BROKEN: nonsense. */
 static inline u32 udrv_ring_used(const struct udrv_ring *ring, u32 produced, u32 entries)
 {
@@ -112,14 +115,15 @@ int udrv_waiter_sleep(ktime_t *expires);
  * udrv_waiter_wait() - arm the vector, and sleep until there is something
  * @waiter: where
  * @timeout_ns: at most so long; KTIME_MAX and more: for ever
- * @found: is there? Asked with the thread set to sleep
- * @wanted: to be given to @found
+ * @found: what there is; asked with the thread set to sleep, and always before it does
+ * @wanted: it sleeps on while there is nothing of this
+ * @ready: set to what was found last, if 0 is returned
  *
  * Return: 0, also when the time is over; -EBUSY another thread waits here; -EINTR
  */
 static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 timeout_ns,
-					    bool (*found)(struct udrv_waiter *waiter, u32 wanted),
-					    u32 wanted)
+					    u32 (*found)(struct udrv_waiter *waiter), u32 wanted,
+					    u32 *ready)
 {
 	struct udrv_vector *v = READ_ONCE(waiter->vector);
 	bool forever = timeout_ns >= KTIME_MAX;
@@ -128,14 +132,17 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 
 	if (v)
 		udrv_irq_waiter_arm(v, waiter);
-	if (!udrv_waiter_claim(waiter))
-		return -EBUSY;
+	if (!udrv_waiter_claim(waiter)) {
+		*ready = found(waiter);
+		return *ready & wanted ? 0 : -EBUSY;
+	}
 	if (!forever)
 		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
 	for (;;) {
 		/* A barrier: pairs with udrv_waiter_wake(). */
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (found(waiter, wanted))
+		*ready = found(waiter);
+		if (*ready & wanted)
 			break;
 		ret = udrv_waiter_sleep(forever ? NULL : &expires);
 		if (ret)
@@ -143,7 +150,10 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 	}
 	__set_current_state(TASK_RUNNING);
 	udrv_waiter_release(waiter);
-	return ret == -ETIME ? 0 : ret;
+	if (ret != -ETIME)
+		return ret;
+	*ready = found(waiter);
+	return 0;
 }
 
 #endif /* UDRV_RING_H */

@@ -104,11 +104,20 @@ static int blk_open(struct inode *inode, struct file *file)
 	return udrv_half_open(file, &blk_half);
 }
 
+static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct udrv_ioc_blk_turn turn;
+
+	if (likely(cmd == UDRV_IOC_BLK_TURN))
+		return udrv_half_turn(file, cmd, arg, &turn, sizeof(turn), udrv_blk_turn);
+	return udrv_half_ioctl(file, cmd, arg);
+}
+
 static const struct file_operations blk_fops = {
 	.owner = THIS_MODULE,
 	.open = blk_open,
 	.release = udrv_half_release,
-	.unlocked_ioctl = udrv_half_ioctl,
+	.unlocked_ioctl = blk_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = udrv_half_poll,
 	.mmap = udrv_half_mmap,

@@ -384,11 +384,11 @@ u32 udrv_blk_ready(struct udrv_blk_queue *q)
 	return ready;
 }
 
-static bool turn_found(struct udrv_waiter *waiter, u32 wanted)
+static u32 turn_found(struct udrv_waiter *waiter)
 {
 	struct udrv_blk_queue *q = container_of(waiter, struct udrv_blk_queue, waiter);
 
-	return udrv_blk_ready(q) & wanted || READ_ONCE(q->session->ended);
+	return udrv_blk_ready(q) | (READ_ONCE(q->session->ended) ? UDRV_WAITER_ENDED : 0);
 }
 
 static int turn_hand_in(struct udrv_blk_queue *q)
@@ -438,7 +438,7 @@ int udrv_blk_turn(void *session, void *arg)
 	const u32 every = UDRV_BLK_READY_REQUEST | UDRV_BLK_READY_IRQ | UDRV_BLK_READY_LATE |
 			  UDRV_BLK_READY_KICK;
 	struct udrv_blk_queue *q;
-	u32 wanted;
+	u32 wanted, ready;
 	int ret;
 
 	if (p->flags || p->reserved || p->ready & ~every || p->queue >= s->queue_count)
@@ -449,17 +449,20 @@ int udrv_blk_turn(void *session, void *arg)
 	ret = turn_hand_in(q);
 	if (ret)
 		return ret;
-	if (p->timeout_ns && !(udrv_blk_ready(q) & wanted)) {
-		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found, wanted);
+	if (p->timeout_ns) {
+		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found,
+				       wanted | UDRV_WAITER_ENDED, &ready);
 		/* Its own time begins here. Others count, too: whoever it is, there is somebody. */
 		WRITE_ONCE(q->turns, READ_ONCE(q->turns) + 1);
 		if (ret)
 			return ret;
+	} else {
+		ready = turn_found(&q->waiter);
 	}
-	if (READ_ONCE(s->ended))
+	if (ready & UDRV_WAITER_ENDED)
 		return -ENODEV;
 
-	p->ready = udrv_blk_ready(q);
+	p->ready = ready;
 	p->irq_count = 0;
 	p->irq_value = 0;
 	p->late_tag = 0;

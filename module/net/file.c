@@ -136,11 +136,20 @@ static int net_open(struct inode *inode, struct file *file)
 	return udrv_half_open(file, &net_half);
 }
 
+static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct udrv_ioc_net_turn turn;
+
+	if (likely(cmd == UDRV_IOC_NET_TURN))
+		return udrv_half_turn(file, cmd, arg, &turn, sizeof(turn), udrv_net_turn);
+	return udrv_half_ioctl(file, cmd, arg);
+}
+
 static const struct file_operations net_fops = {
 	.owner = THIS_MODULE,
 	.open = net_open,
 	.release = udrv_half_release,
-	.unlocked_ioctl = udrv_half_ioctl,
+	.unlocked_ioctl = net_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = udrv_half_poll,
 	.mmap = udrv_half_mmap,

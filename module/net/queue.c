@@ -36,11 +36,11 @@ u32 udrv_net_ready(struct udrv_net_queue *q)
 	return ready;
 }
 
-static bool turn_found(struct udrv_waiter *waiter, u32 wanted)
+static u32 turn_found(struct udrv_waiter *waiter)
 {
 	struct udrv_net_queue *q = container_of(waiter, struct udrv_net_queue, waiter);
 
-	return udrv_net_ready(q) & wanted || READ_ONCE(q->session->ended);
+	return udrv_net_ready(q) | (READ_ONCE(q->session->ended) ? UDRV_WAITER_ENDED : 0);
 }
 
 static int turn_hand_in(struct udrv_net_queue *q)
@@ -73,7 +73,7 @@ int udrv_net_turn(void *session, void *arg)
 	const u32 every = UDRV_NET_READY_TX | UDRV_NET_READY_FILL | UDRV_NET_READY_IRQ |
 			  UDRV_NET_READY_STATE | UDRV_NET_READY_KICK | UDRV_NET_READY_STALLED;
 	struct udrv_net_queue *q;
-	u32 wanted;
+	u32 wanted, ready;
 	int ret;
 
 	if (p->flags || p->reserved || p->ready & ~every || p->queue >= s->queue_count)
@@ -85,16 +85,19 @@ int udrv_net_turn(void *session, void *arg)
 	if (ret)
 		return ret;
 
-	if (p->timeout_ns && !(udrv_net_ready(q) & wanted)) {
-		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found, wanted);
+	if (p->timeout_ns) {
+		ret = udrv_waiter_wait(&q->waiter, p->timeout_ns, turn_found,
+				       wanted | UDRV_WAITER_ENDED, &ready);
 		udrv_net_watch_back(q);
 		if (ret)
 			return ret;
+	} else {
+		ready = turn_found(&q->waiter);
 	}
-	if (READ_ONCE(s->ended))
+	if (ready & UDRV_WAITER_ENDED)
 		return -ENODEV;
 
-	p->ready = udrv_net_ready(q);
+	p->ready = ready;
 	p->irq_count = 0;
 	p->irq_value = 0;
 	if (p->ready & UDRV_NET_READY_KICK)
