@@ -17,12 +17,19 @@ declare -A send receive
 
 die() { echo "bench_iperf: $*" >&2; exit 1; }
 
+# rate SECONDS OPTION...: megabits for each second
+rate() {
+	local said
+
+	said=$(iperf_json --time "$@") && LC_ALL=C printf '%.0f\n' "${said%% *}"
+}
+
 # measure SIDE: both directions
 measure() {
 	# A first one that does not count: neighbours, caches, the window's growth.
-	iperf 1 >/dev/null || die "$1: iperf3 failed"
-	send[$1]+="	$(iperf "$seconds")" || die "$1: iperf3 failed"
-	receive[$1]+="	$(iperf "$seconds" --reverse)" || die "$1: iperf3 failed"
+	rate 1 >/dev/null || die "$1: iperf3 failed"
+	send[$1]+="	$(rate "$seconds")" || die "$1: iperf3 failed"
+	receive[$1]+="	$(rate "$seconds" --reverse)" || die "$1: iperf3 failed"
 }
 
 peer_setup "$peer"
