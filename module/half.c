@@ -53,16 +53,13 @@ int udrv_half_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static void *half_session(const struct half_file *f)
-{
-	/* Pairs with half_attach(). */
-	return smp_load_acquire(&f->session);
-}
-
 /** udrv_half_session() - what a descriptor is attached to, or NULL */
 void *udrv_half_session(const struct file *file)
 {
-	return half_session(file->private_data);
+	const struct half_file *f = file->private_data;
+
+	/* Pairs with half_attach(). */
+	return smp_load_acquire(&f->session);
 }
 
 static int half_attach(struct half_file *f, void *arg, u32 size, void __user *user)
@@ -81,7 +78,7 @@ static int half_attach(struct half_file *f, void *arg, u32 size, void __user *us
 		clear_bit(0, &f->attached);
 		return ret;
 	}
-	/* Pairs with half_session(). */
+	/* Pairs with udrv_half_session(). */
 	smp_store_release(&f->session, session);
 	return 0;
 }
@@ -91,7 +88,7 @@ long udrv_half_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct half_file *f = file->private_data;
 	const struct udrv_half_call *call = f->half->calls, *end = call + f->half->call_count;
-	void *session = half_session(f);
+	void *session = udrv_half_session(file);
 	void __user *user = (void __user *)arg;
 	u64 copy[UDRV_HALF_ARG_BYTES / sizeof(u64)];
 	u32 size;
@@ -120,7 +117,7 @@ long udrv_half_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 __poll_t udrv_half_poll(struct file *file, poll_table *wait)
 {
 	struct half_file *f = file->private_data;
-	void *session = half_session(f);
+	void *session = udrv_half_session(file);
 	struct udrv_waiter *waiter;
 	__poll_t mask = 0;
 	u32 i;
@@ -145,7 +142,7 @@ int udrv_half_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct half_file *f = file->private_data;
 	unsigned long bytes = vma->vm_end - vma->vm_start, at;
-	void *session = half_session(f), *area;
+	void *session = udrv_half_session(file), *area;
 	size_t area_bytes;
 	int ret = 0;
 

@@ -130,9 +130,10 @@ ping_all() {
 	within 15 answers_from $((before + count)) || { echo "$said"; return 1; }
 }
 
-# iperf_json OPTION...: "MEGABITS-PER-SECOND MOST LEAST": the two are bytes that arrived, the one way and the other
+# iperf_json OPTION...: "MEGABITS-PER-SECOND MOST LEAST": the two are bytes that arrived, the one way and the other. Not for
+# ever: a connection that stands still fails.
 iperf_json() {
-	iperf3 --client 10.0.0.2 --connect-timeout 15000 --json "$@" |
+	timeout 200 iperf3 --client 10.0.0.2 --connect-timeout 15000 --json "$@" |
 		python3 -c 'import json, sys
 ways = [way for name, way in json.load(sys.stdin)["end"].items() if name.startswith("sum_received")]
 arrived = [way["bytes"] for way in ways]

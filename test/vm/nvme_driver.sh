@@ -53,15 +53,6 @@ drive() {
 	within 60 disk_there
 }
 
-# ends SIGNAL STATUS
-ends() {
-	kill -s "$1" "$driver" || return
-	wait "$driver"
-	local status=$?
-	driver=''
-	equal "$status" "$2"
-}
-
 fio_runs() { fio --filename="$path" --ioengine=libaio --name=job --minimal "$@" >"$said" 2>&1 || { tail -n 20 "$said"; return 1; }; }
 
 # Each place once, and read back: fio_verifies BYTES DIRECT DEPTH BLOCK...
