@@ -131,11 +131,8 @@ static int load_module(void)
 		      output[0] ? last_line(output) : "modprobe said nothing");
 }
 
-/*
- * udev gives the node to its group after it is there. Who binds for somebody else may start that
- * somebody's driver next. Without udev there is nothing to wait for.
- */
-static void wait_for_permissions(void)
+/* Until udev has done what it knows of. Without udev there is nothing to wait for. */
+static void wait_for_udev(void)
 {
 	static const char *const settle[] = { "udevadm", "settle", "--timeout=10", NULL };
 	char output[256];
@@ -328,6 +325,11 @@ static int change_driver(const struct options *options, const struct pci_entry *
 		/* It let go by itself: a driver that looked at what was just plugged in, say. */
 		if (rc == -ENOENT || rc == -ENODEV)
 			rc = 0;
+		/*
+		 * udev may still read a disk of its. The nvme of 6.1 frees DMA memory at the last
+		 * close, by the domain that the device has by then: it must be the same one.
+		 */
+		wait_for_udev();
 	}
 	/* Where the domain cannot be made strict the device is bound all the same, and said to be.
 	 */
@@ -409,7 +411,8 @@ static int bind_device(const struct options *options, const struct pci_entry *en
 			      "%s is bound, but no node came up in " UDRV_NODE_DIRECTORY
 			      ": mount a devtmpfs on /dev, or run udev.",
 			      entry->brief);
-	wait_for_permissions();
+	/* It gives the node to its group. Who binds for somebody else may start their driver next. */
+	wait_for_udev();
 	printf("%s is bound to udrv: " UDRV_NODE_DIRECTORY "/%s\n", entry->brief, node);
 	print_tier(entry);
 	printf("Next: 'sudo udrv info %s' shows its registers; 'sudo udrv unbind %s' gives it "

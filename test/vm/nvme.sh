@@ -6,10 +6,8 @@
 
 driver=''
 
-# The first controller of this machine, in nobody's hands but the kernel's: an earlier test may have left it bound. And udev
-# has closed its disks: 6.1's driver frees DMA memory when that is done, in whatever domain its device has by then.
+# The first controller of this machine, in nobody's hands but the kernel's: an earlier test may have left it bound.
 nvme_first() {
-	udevadm settle
 	device=$(lspci -Dd ::0108 | awk 'NR == 1 {print $1}')
 	device=${device#0000:}
 	[ -n "$device" ] || bail "no NVMe controller in this machine"

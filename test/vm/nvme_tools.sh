@@ -60,8 +60,23 @@ comes_back() {
 	read -r -t 120 -u "${swapper[0]}" word && equal "$word" "0 wrong" && wait "$swapper_pid"
 }
 
+# The disk that the kernel's driver makes.
+kernel_disk() { compgen -G "/sys/bus/pci/devices/0000:$device/nvme/nvme*/nvme*n*"; }
+# udev reads the kernel's disk for a second, and meanwhile its controller is taken: a warning of the kernel's fails the run.
+slow_reader() {
+	mkdir -p /run/udev/rules.d
+	cat >"$rule" <<<"ACTION==\"change\", KERNEL==\"nvme*n1\", PROGRAM=\"/bin/sh -c 'exec <\$devnode; touch $work/reads; sleep 1; touch $work/read'\""
+	udevadm control --reload && udevadm trigger --action=change "$1" && within 20 test -e "$work/reads"
+}
+
 nvme_first
+rule=/run/udev/rules.d/99-slow.rules
+check "the kernel's disk" within 60 kernel_disk
+check "udev reads it" slow_reader "$(kernel_disk)"
 check "bind" udrv bind "$device" || bail "nothing to drive"
+check "after udev has read it" test -e "$work/read"
+rm "$rule"
+udevadm control --reload
 check "a disk" drive || bail "no disk"
 check "blkdiscard" blkdiscard "$path"
 check "hdparm -t" contains <(hdparm -t "$path" 2>&1) 'Timing buffered disk reads: .* MB/sec'
