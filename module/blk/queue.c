@@ -213,11 +213,12 @@ static bool driver_hangs(struct udrv_blk_queue *q, struct request *rq, bool told
 	bool came = !told_before || slot->late_turns != turns;
 
 	slot->late_turns = turns;
-	if (came || !q->session->end_hung || rcuwait_active(&q->waiter.thread))
+	if (!q->session->end_hung || rcuwait_active(&q->waiter.thread))
 		return false;
 	if (!udrv_half_stopped(q->session->driver))
-		return true;
-	slot->late_turns--; /* its time begins when it goes on */
+		return !came;
+	/* It may go on at once, and its time begins then: with the next telling. */
+	slot->late_turns--;
 	return false;
 }
 
