@@ -131,8 +131,7 @@ static int load_module(void)
 		      output[0] ? last_line(output) : "modprobe said nothing");
 }
 
-/* Until udev has done what it knows of. Without udev there is nothing to wait for. */
-static void wait_for_udev(void)
+void wait_for_udev(void)
 {
 	static const char *const settle[] = { "udevadm", "settle", "--timeout=10", NULL };
 	char output[256];
@@ -325,11 +324,6 @@ static int change_driver(const struct options *options, const struct pci_entry *
 		/* It let go by itself: a driver that looked at what was just plugged in, say. */
 		if (rc == -ENOENT || rc == -ENODEV)
 			rc = 0;
-		/*
-		 * udev may still read a disk of its. The nvme of 6.1 frees DMA memory at the last
-		 * close, by the domain that the device has by then: it must be the same one.
-		 */
-		wait_for_udev();
 	}
 	/* Where the domain cannot be made strict the device is bound all the same, and said to be.
 	 */

@@ -157,6 +157,11 @@ void process_name(pid_t pid, char *name, size_t bytes);
 /** danger_find() - would the running system miss this device? Says why in @why */
 bool danger_find(const struct pci_entry *entry, char *why, size_t bytes);
 
+/* ---- bind.c ---- */
+
+/** wait_for_udev() - until it has done what it knows of, at most 10 s; without udev there is nothing to wait for */
+void wait_for_udev(void);
+
 /* ---- group.c ---- */
 
 /** group_members() - the others of @entry's IOMMU group; free() @list. A count, or -errno */

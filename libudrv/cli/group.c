@@ -90,6 +90,11 @@ int group_make_strict(const struct pci_entry *entry, bool *changed)
 	if (entry->iommu_group < 0 || read_type(entry->iommu_group, type, sizeof(type)) ||
 	    (strcmp(type, "DMA-FQ") != 0 && strcmp(type, "identity") != 0))
 		return 0;
+	/*
+	 * udev may still read a disk of the driver before. The nvme of 6.1 frees DMA memory at the
+	 * last close, by the domain that the device has by then: it must be the same one.
+	 */
+	wait_for_udev();
 	rc = write_type(entry->iommu_group, "DMA");
 	if (rc)
 		return rc;

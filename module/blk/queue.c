@@ -215,11 +215,12 @@ static bool driver_hangs(struct udrv_blk_queue *q, struct request *rq, bool told
 	slot->late_turns = turns;
 	if (!q->session->end_hung || rcuwait_active(&q->waiter.thread))
 		return false;
-	if (!udrv_half_stopped(q->session->driver))
-		return !came;
-	/* It may go on at once, and its time begins then: with the next telling. */
-	slot->late_turns--;
-	return false;
+	if (udrv_half_stopped(q->session->driver)) {
+		/* It may go on at once, and its time begins then: with the next telling. */
+		slot->late_turns--;
+		return false;
+	}
+	return !came;
 }
 
 /* A request is late: its driver is told, and keeps it. blk-mq holds a reference to it. */

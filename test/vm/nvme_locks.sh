@@ -4,9 +4,10 @@
 # nvme_locks.sh - two queues of a disk share no lock
 #
 # Each queue has a reader, a driver's thread and a CPU of its own. The kernel's tracer counts the spin locks, read-write
-# locks, mutexes and semaphores that are taken meanwhile: which, on which CPU, and by whose call. Of those that were taken in a call of the module's, its own and what the
-# kernel takes for it, none may be taken from both CPUs, but now and then: a process that wakes another, moves it, or wants
-# memory. With one queue for both readers there has to be such a lock: else nothing would be seen.
+# locks, mutexes and semaphores that are taken meanwhile: which, on which CPU, and by whose call. Of those that were taken in
+# a call of the module's, its own and what the kernel takes for it, none may be taken from both CPUs, but now and then: a
+# process that wakes another, moves it, or wants memory. With one queue for both readers there has to be such a lock: else
+# nothing would be seen.
 
 # shellcheck source-path=SCRIPTDIR/../..
 # shellcheck disable=SC2317  # check and within call functions by their names

@@ -62,10 +62,18 @@ comes_back() {
 
 # The disk that the kernel's driver makes.
 kernel_disk() { compgen -G "/sys/bus/pci/devices/0000:$device/nvme/nvme*/nvme*n*"; }
-# udev reads the kernel's disk for a second, and meanwhile its controller is taken: a warning of the kernel's fails the run.
+# udev reads the disk $1 until it is waited for, and meanwhile its controller is taken: a warning of the kernel's fails the run.
 slow_reader() {
-	mkdir -p /run/udev/rules.d
-	cat >"$rule" <<<"ACTION==\"change\", KERNEL==\"nvme*n1\", PROGRAM=\"/bin/sh -c 'exec <\$devnode; touch $work/reads; sleep 1; touch $work/read'\""
+	mkdir -p /run/udev/rules.d || return
+	cat >"$work/reader" <<-EOF || return
+		#!/bin/sh
+		exec <"\$1"
+		touch "$work/reads"
+		until pgrep -f "[u]devadm settle"; do sleep 0.05; done
+		touch "$work/read"
+	EOF
+	chmod +x "$work/reader"
+	echo "ACTION==\"change\", KERNEL==\"nvme*n1\", PROGRAM=\"$work/reader \$devnode\"" >"$rule"
 	udevadm control --reload && udevadm trigger --action=change "$1" && within 20 test -e "$work/reads"
 }
 
