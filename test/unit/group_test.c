@@ -86,16 +86,19 @@ static void there_and_back(void **state)
 	/* A kernel that does not say. */
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
 	assert_false(changed);
+	assert_int_equal(tree_waits_for_udev, 0);
 
 	tree_file(TYPE, "DMA-FQ\n");
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
 	assert_true(changed);
+	assert_int_equal(tree_waits_for_udev, 1);
 	expect_file(TYPE, "DMA");
 	expect_note("DMA-FQ");
 	/* Another of the group: strict already, and the note is the first one's. */
 	tree_file(TYPE, "DMA\n");
 	assert_int_equal(group_make_strict(&entry, &changed), 0);
 	assert_false(changed);
+	assert_int_equal(tree_waits_for_udev, 1);
 	expect_note("DMA-FQ");
 	group_restore(&entry);
 	expect_file(TYPE, "DMA-FQ");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* tree.c - makes and removes the directories of tree.h; takes refuse()'s sentences */
+/* tree.c - makes and removes the directories of tree.h; takes refuse()'s sentences, and wait_for_udev()'s place */
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -10,15 +10,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../libudrv/cli/cli.h"
 #include "fake.h"
 #include "tree.h"
 
 char tree_refusal[1024];
+unsigned int tree_waits_for_udev;
 
 static char top[] = "/tmp/udrv-unit.XXXXXX";
 static char back[PATH_MAX];
 
 int __wrap_refuse(int status, const char *format, ...);
+
+void wait_for_udev(void)
+{
+	tree_waits_for_udev++;
+}
 
 int __wrap_refuse(int status, const char *format, ...)
 {
@@ -34,6 +41,7 @@ int tree_begin(void **state)
 {
 	fake_reset(state);
 	tree_refusal[0] = '\0';
+	tree_waits_for_udev = 0;
 	strcpy(strrchr(top, '.') + 1, "XXXXXX");
 	if (!getcwd(back, sizeof(back)) || !mkdtemp(top) || chdir(top))
 		return -1;

@@ -32,4 +32,7 @@ void tree_device(const char *address, const char *driver);
 /* What refuse() was told, last: it prints nothing in these tests. "" after tree_begin(). */
 extern char tree_refusal[1024];
 
+/* How often udev was waited for, since tree_begin(): nobody waits here. */
+extern unsigned int tree_waits_for_udev;
+
 #endif /* TREE_H */
