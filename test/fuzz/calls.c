@@ -43,7 +43,7 @@ static const struct call calls[] = {
 	  { F(udrv_ioc_region_info, flags, FLAGS), F(udrv_ioc_region_info, index, REGION) } },
 	{ UDRV_IOC_IRQ_SETUP,
 	  sizeof(struct udrv_ioc_irq_setup),
-	  E(ENOSPC) | E(EBUSY) | E(ENOMEM),
+	  E(EPERM) | E(ENOSPC) | E(EBUSY) | E(ENOMEM),
 	  { F(udrv_ioc_irq_setup, flags, SETUP_FLAGS), F(udrv_ioc_irq_setup, kind, IRQ_KIND),
 	    F(udrv_ioc_irq_setup, count, IRQ_COUNT) } },
 	{ UDRV_IOC_IRQ_INFO,
