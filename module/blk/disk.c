@@ -53,13 +53,28 @@ void udrv_blk_disk_set_state(struct udrv_blk_disk *disk, enum udrv_blk_disk_stat
 
 /* ---- into the system and out of it ---- */
 
+/* What its driver says that it is, for udev; it does not change. */
+static ssize_t serial_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	const struct udrv_blk_disk *disk = dev_to_disk(dev)->queue->queuedata;
+
+	return sysfs_emit(buf, "%s\n", disk->made.id);
+}
+static DEVICE_ATTR_RO(serial);
+
+static struct attribute *disk_attrs[] = {
+	&dev_attr_serial.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(disk);
+
 static void disk_add_work(struct work_struct *work)
 {
 	struct udrv_blk_disk *disk = container_of(work, struct udrv_blk_disk, add);
 	struct udrv_device *udev = disk->host->udev;
 	int ret;
 
-	ret = device_add_disk(udev ? &udev->pdev->dev : NULL, disk->disk, NULL);
+	ret = device_add_disk(udev ? &udev->pdev->dev : NULL, disk->disk, disk_groups);
 	if (ret)
 		pr_debug("%s: %d\n", disk->disk->disk_name, ret);
 	disk->added = !ret;

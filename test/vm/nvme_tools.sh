@@ -33,6 +33,9 @@ tree() { lsblk -rno NAME,TYPE "$path" | sort | xargs; }
 fill() { cp -a module drivers "$1" && sync -f "$1"; }
 is_full() { echo 3 >/proc/sys/vm/drop_caches; diff -r module "$1/module" && diff -r drivers "$1/drivers"; }
 lvm_quiet() { "$@" >"$said" 2>&1 || { cat "$said"; return 1; }; }
+# udev has links to it, which lead there.
+linked() { equal "$(readlink -f "/dev/disk/$1")" "$2"; }
+tag_of() { blkid -p -o value -s "$2" "$1"; }
 swap_used_kib() { awk -v p="${path}3" '$1 == p {print $4}' /proc/swaps; }
 
 # A process with more memory than its cgroup has: most of it is on the disk. It looks at all of it when it is told to.
@@ -94,7 +97,16 @@ check "parted: three partitions" parted -s "$path" mklabel gpt mkpart files ext4
 	mkpart swap linux-swap 200MiB 100%
 udevadm settle
 check "lsblk has them" equal "$(tree)" "$disk disk ${disk}1 part ${disk}2 part ${disk}3 part"
-check "the first: ext4" mkfs.ext4 -q "${path}1"
+check "the first: ext4" mkfs.ext4 -q -L udrvlabel "${path}1"
+udevadm settle
+serial=$(cat "/sys/block/$disk/serial")
+check "the disk by its id" linked "by-id/udrv-$serial" "$path"
+check "its partition" linked "by-id/udrv-$serial-part2" "${path}2"
+check "a file system by its UUID" linked "by-uuid/$(tag_of "${path}1" UUID)" "${path}1"
+check "by its label" linked by-label/udrvlabel "${path}1"
+check "a partition by its name" linked by-partlabel/files "${path}1"
+check "by its UUID" linked "by-partuuid/$(tag_of "${path}3" PART_ENTRY_UUID)" "${path}3"
+check "lsblk has the id" equal "$(lsblk -dno SERIAL "$path")" "$serial"
 check "mounted" mount "${path}1" "$work/part"
 check "filled" fill "$work/part"
 
