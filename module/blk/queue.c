@@ -277,24 +277,34 @@ static blk_status_t done_status(u16 status)
 	return known[array_index_nospec(status, ARRAY_SIZE(known))];
 }
 
-/* The driver has done with @rq, which is ours now. */
+/*
+ * The driver has done with @rq, which is ours now.
+ *
+ * Requests are ended with bottom halves off. Whoever asked may have closed the disk meanwhile, and then the last
+ * reference to its file is put here: fput() would leave the release to this very process, for its way out of the
+ * call. But that waits for who looks for partitions, say, and he for the driver. So it is a worker that does it.
+ */
 static void request_end(struct udrv_blk_queue *q, struct request *rq, struct udrv_blk_done e,
 			struct io_comp_batch *batch)
 {
 	blk_status_t status = done_status(e.status);
-	u32 bytes = blk_rq_bytes(rq);
+	u32 bytes = blk_rq_bytes(rq), good = 0;
 
 	request_unmap(q->session, rq);
 	if (q->session->copies && req_op(rq) == REQ_OP_READ)
 		request_copy(rq, q->buffers[rq->tag], min(e.bytes, bytes));
 	if (request_has_data(rq) && e.bytes < bytes) {
 		/* As many are good, the rest is not. */
-		if (e.bytes)
-			blk_update_request(rq, BLK_STS_OK, e.bytes & ~(SECTOR_SIZE - 1));
+		good = e.bytes & ~(SECTOR_SIZE - 1);
 		status = status ?: BLK_STS_IOERR;
 	}
-	if (!blk_mq_add_to_batch(rq, batch, status != BLK_STS_OK, blk_mq_end_request_batch))
-		blk_mq_end_request(rq, status);
+	if (blk_mq_add_to_batch(rq, batch, status != BLK_STS_OK, blk_mq_end_request_batch))
+		return;
+	local_bh_disable();
+	if (good)
+		blk_update_request(rq, BLK_STS_OK, good);
+	blk_mq_end_request(rq, status);
+	local_bh_enable();
 }
 
 /* Take what the driver put into done. */
@@ -331,8 +341,11 @@ static void done_take(struct udrv_blk_queue *q)
 		request_end(q, rq, e, &batch);
 	}
 	udrv_ring_release(&q->rings->done, q->done_consumed);
-	if (batch.complete)
+	if (batch.complete) {
+		local_bh_disable(); /* see request_end() */
 		batch.complete(&batch);
+		local_bh_enable();
+	}
 }
 
 /**

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "blkif.h"
@@ -85,6 +87,67 @@ static void reads_and_writes(void)
 {
 	reads_and_writes_with(1);
 	reads_and_writes_with(4);
+}
+
+static void *look_for_partitions(void *arg)
+{
+	int fd = open(BLKIF_PATH, O_RDONLY | O_CLOEXEC);
+
+	*(int *)arg = fd < 0 ? errno : ioctl(fd, BLKRRPART) ? errno : 0;
+	close(fd);
+	return NULL;
+}
+
+/*
+ * A read goes on while its file is closed: its end is that of the file. To release a disk takes the
+ * lock under which somebody looks for partitions, who waits for the driver. The driver must not be
+ * the one that has to wait for it.
+ */
+static void closed_before_done(void)
+{
+	struct udrv_ioc_blk_attach options = blkif_options(-1);
+	struct udrv_ioc_blk_disk disk = blkif_disk();
+	uint8_t *memory = blkif_memory(4096);
+	struct iocb read = { .aio_lio_opcode = IOCB_CMD_PREAD,
+			     .aio_buf = (uintptr_t)memory,
+			     .aio_nbytes = 4096 };
+	struct iocb *reads[] = { &read };
+	struct udrv_blk_request ours, theirs;
+	struct udrv_ioc_blk_turn turn;
+	struct blkif_ram ram = { 0 };
+	aio_context_t context = 0;
+	struct io_event event;
+	struct os_thread thread;
+	struct blkif b;
+	int fd, error = -1;
+
+	blkif_up(&b, &ram, &options, &disk);
+	blkif_ram_stop(&ram);
+	REQUIRE_OK(syscall(SYS_io_setup, 1, &context));
+	REQUIRE_OK(fd = open(BLKIF_PATH, O_RDONLY | O_DIRECT | O_CLOEXEC));
+	read.aio_fildes = (uint32_t)fd;
+	REQUIRE_EQ(syscall(SYS_io_submit, context, 1, reads), 1);
+	ours = blkif_take(&b, 0);
+	close(fd);
+	os_thread_start(&thread, look_for_partitions, &error);
+	theirs = blkif_take(&b, 0);
+	CHECK_EQ(theirs.op, UDRV_BLK_READ);
+
+	tap_step("the driver comes back");
+	memset(blkif_data(&b, 0, &ours), 0x5a, ours.bytes);
+	blkif_done(&b, 0, ours.tag, UDRV_BLK_OK, ours.bytes);
+	CHECK_EQ(blkif_turn(&b, 0, 0, 0, &turn), 0);
+	CHECK_EQ(syscall(SYS_io_getevents, context, 1, 1, &event, NULL), 1);
+	CHECK_EQ(event.res, 4096);
+	CHECK_EQ(memory[0], 0x5a);
+	memset(blkif_data(&b, 0, &theirs), 0, theirs.bytes);
+	blkif_done(&b, 0, theirs.tag, UDRV_BLK_OK, theirs.bytes);
+	blkif_ram_start(&ram, &b, disk.bytes);
+	os_thread_join(&thread);
+	CHECK_EQ(error, 0);
+	CHECK_EQ(syscall(SYS_io_destroy, context), 0);
+	blkif_down(&b, &ram);
+	free(memory);
 }
 
 static void other_requests(void)
@@ -384,9 +447,9 @@ static void bad_disks(void)
 int main(int argc, char **argv)
 {
 	static const struct tap_test tests[] = {
-		TAP_TEST(reads_and_writes), TAP_TEST(other_requests), TAP_TEST(limits),
-		TAP_TEST(resize_and_remove), TAP_TEST(names),	      TAP_TEST(bad_values),
-		TAP_TEST(bad_disks),
+		TAP_TEST(reads_and_writes), TAP_TEST(closed_before_done), TAP_TEST(other_requests),
+		TAP_TEST(limits),	    TAP_TEST(resize_and_remove),  TAP_TEST(names),
+		TAP_TEST(bad_values),	    TAP_TEST(bad_disks),
 	};
 
 	return TAP_MAIN(argc, argv, tests, node_check_idle);
