@@ -271,7 +271,7 @@ bool blkif_in_sysfs(const char *name)
 	return !ret;
 }
 
-/* udev has looked at it, for which it reads from it, and said so. */
+/* udev has looked at it, and said so. */
 static bool known(const char *name)
 {
 	char path[64];

@@ -107,7 +107,7 @@ check "by its label" linked by-label/udrvlabel "${path}1"
 check "a partition by its name" linked by-partlabel/files "${path}1"
 check "by its UUID" linked "by-partuuid/$(tag_of "${path}3" PART_ENTRY_UUID)" "${path}3"
 check "lsblk has the id" equal "$(lsblk -dno SERIAL "$path")" "$serial"
-check "mounted" mount "${path}1" "$work/part"
+check "mounted, by its label, as fstab may have it" mount "LABEL=udrvlabel" "$work/part"
 check "filled" fill "$work/part"
 
 check "the second: pvcreate" lvm_quiet pvcreate "${path}2"
