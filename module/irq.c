@@ -37,13 +37,15 @@ static __always_inline void vector_fire(struct udrv_vector *v)
 		udrv_eventfd_signal(v->eventfd);
 		return;
 	}
+	if (v->waiter) {
+		v->pending++; /* its queue asks how many, not when */
+		udrv_waiter_wake(v->waiter);
+		return;
+	}
 	if (likely(!v->pending++)) {
 		v->time_ns = ktime_get_ns();
-		if (likely(!v->waiter))
-			set_bit(v->index, v->bits);
+		set_bit(v->index, v->bits);
 	}
-	if (unlikely(v->waiter))
-		udrv_waiter_wake(v->waiter);
 }
 
 static noinline void irq_wake_sleepers(struct udrv_irq *irq)

@@ -119,8 +119,10 @@ static void waiter_detach(struct udrv_vector *v, struct udrv_waiter *waiter)
 	spin_lock_irqsave(&v->lock, flags);
 	if (v->waiter == waiter) {
 		v->waiter = NULL;
-		if (v->pending)
+		if (v->pending) {
+			v->time_ns = ktime_get_ns(); /* nobody has looked before */
 			set_bit(v->index, v->bits);
+		}
 	}
 	spin_unlock_irqrestore(&v->lock, flags);
 	udrv_irq_wake(v->irq);
