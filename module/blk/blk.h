@@ -36,12 +36,14 @@
  * @late_turns: queue->turns when its driver was told that it is late; valid if its bit in queue->late is set
  * @nents: entries of @sg; 0: no data, or copied
  * @mapped: entries after mapping
+ * @whole: they are one piece, which was mapped as such: its address is the first entry's
  * @sg: its pages
  */
 struct udrv_blk_slot {
 	u32 late_turns;
 	unsigned int nents;
 	unsigned int mapped;
+	bool whole;
 	struct scatterlist sg[];
 };
 

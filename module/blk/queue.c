@@ -100,9 +100,38 @@ static void request_unmap(struct udrv_blk_session *s, struct request *rq)
 {
 	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
 
-	if (slot->nents && s->dma)
-		dma_unmap_sg(s->dma, slot->sg, slot->nents, request_direction(rq));
+	if (slot->nents && s->dma) {
+		if (slot->whole)
+			dma_unmap_page(s->dma, sg_dma_address(slot->sg), sg_dma_len(slot->sg),
+				       request_direction(rq));
+		else
+			dma_unmap_sg(s->dma, slot->sg, slot->nents, request_direction(rq));
+	}
 	slot->nents = 0;
+}
+
+/* Most requests are one piece of memory, for which a scatterlist is a detour. */
+static blk_status_t request_map_whole(struct udrv_blk_queue *q, struct request *rq,
+				      const struct bio_vec *bv, struct udrv_blk_request *e)
+{
+	struct udrv_blk_session *s = q->session;
+	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
+	dma_addr_t address;
+
+	address = dma_map_page_attrs(s->dma, bv->bv_page, bv->bv_offset, bv->bv_len,
+				     request_direction(rq), DMA_ATTR_NO_WARN);
+	if (dma_mapping_error(s->dma, address))
+		return BLK_STS_RESOURCE; /* as below */
+	sg_dma_address(slot->sg) = address;
+	sg_dma_len(slot->sg) = bv->bv_len;
+	slot->whole = true;
+	slot->nents = 1;
+	q->segments[rq->tag * s->max_segments] = (struct udrv_blk_segment){
+		.address = address,
+		.length = bv->bv_len,
+	};
+	e->segment_count = 1;
+	return BLK_STS_OK;
 }
 
 /* Map its pages, and say where they are. */
@@ -114,8 +143,15 @@ static blk_status_t request_map(struct udrv_blk_queue *q, struct request *rq,
 	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
 	u32 longest = s->host->limits.max_segment_bytes;
 	struct scatterlist *sg;
+	struct bio_vec bv;
 	unsigned int i;
 
+	if (blk_rq_nr_phys_segments(rq) == 1) {
+		bv = req_bvec(rq);
+		if (likely(bv.bv_len == e->bytes && bv.bv_len <= longest))
+			return request_map_whole(q, rq, &bv, e);
+	}
+	slot->whole = false;
 	sg_init_table(slot->sg, blk_rq_nr_phys_segments(rq));
 	slot->nents = udrv_blk_rq_map_sg(rq, slot->sg);
 	if (!slot->nents)
