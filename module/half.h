@@ -69,6 +69,46 @@ __poll_t udrv_half_poll(struct file *file, poll_table *wait);
 int udrv_half_mmap(struct file *file, struct vm_area_struct *vma);
 bool udrv_half_stopped(struct pid *driver);
 
+/* Of a variable on the stack that is written as a whole first: kernels that zero them all spare this one. */
+#if __has_attribute(__uninitialized__)
+#define __udrv_uninitialized __attribute__((__uninitialized__))
+#else
+#define __udrv_uninitialized
+#endif
+
+/* As copy_from_user() and copy_to_user() of words, as many as the compiler knows of: moves, without a call. */
+static __always_inline bool udrv_half_get(u64 *to, const u64 __user *from, size_t words)
+{
+	size_t i;
+
+	if (!user_read_access_begin(from, words * sizeof(*from)))
+		return false;
+#pragma GCC unroll 16
+	for (i = 0; i < words; i++)
+		unsafe_get_user(to[i], &from[i], fault);
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
+static __always_inline bool udrv_half_put(u64 __user *to, const u64 *from, size_t words)
+{
+	size_t i;
+
+	if (!user_write_access_begin(to, words * sizeof(*to)))
+		return false;
+#pragma GCC unroll 16
+	for (i = 0; i < words; i++)
+		unsafe_put_user(from[i], &to[i], fault);
+	user_write_access_end();
+	return true;
+fault:
+	user_write_access_end();
+	return false;
+}
+
 /**
  * udrv_half_turn() - the call that is made for each turn of a driver's loop, the short way
  * @file: the descriptor
@@ -84,13 +124,15 @@ static __always_inline long udrv_half_turn(struct file *file, unsigned int cmd, 
 {
 	void __user *user = (void __user *)arg;
 	void *session = udrv_half_session(file);
+	size_t words = size / sizeof(u64);
 	long ret;
 
+	BUILD_BUG_ON(size % sizeof(u64));
 	/* Not attached, not there, or of another size: the long way reads it anew, and says what is wrong. */
-	if (unlikely(!session || copy_from_user(copy, user, size) || *(u32 *)copy != size))
+	if (unlikely(!session || !udrv_half_get(copy, user, words) || *(u32 *)copy != size))
 		return udrv_half_ioctl(file, cmd, arg);
 	ret = turn(session, copy);
-	if (!ret && copy_to_user(user, copy, size))
+	if (!ret && !udrv_half_put(user, copy, words))
 		ret = -EFAULT;
 	return ret;
 }

@@ -10,16 +10,6 @@
 
 #include "ring.h"
 
-/**
- * udrv_waiter_claim() - be the thread that sleeps here
- * @waiter: where
- * Return: false if another one is
- */
-bool udrv_waiter_claim(struct udrv_waiter *waiter)
-{
-	return !unrcu_pointer(cmpxchg(&waiter->thread.task, NULL, RCU_INITIALIZER(current)));
-}
-
 /** udrv_waiter_release() - undo it, running again */
 void udrv_waiter_release(struct udrv_waiter *waiter)
 {

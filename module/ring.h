@@ -107,7 +107,16 @@ static inline bool udrv_waiter_fired(const struct udrv_waiter *waiter)
 	return v && READ_ONCE(v->pending) && READ_ONCE(v->waiter) == waiter;
 }
 
-bool udrv_waiter_claim(struct udrv_waiter *waiter);
+/**
+ * udrv_waiter_claim() - be the thread that sleeps here
+ * @waiter: where
+ * Return: false if another one is
+ */
+static __always_inline bool udrv_waiter_claim(struct udrv_waiter *waiter)
+{
+	return !unrcu_pointer(cmpxchg(&waiter->thread.task, NULL, RCU_INITIALIZER(current)));
+}
+
 void udrv_waiter_release(struct udrv_waiter *waiter);
 int udrv_waiter_sleep(ktime_t *expires);
 
@@ -130,7 +139,7 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 	ktime_t expires = 0;
 	int ret = 0;
 
-	if (v)
+	if (v && READ_ONCE(v->irq->kind) == UDRV_IRQ_INTX)
 		udrv_irq_waiter_arm(v, waiter);
 	if (!udrv_waiter_claim(waiter)) {
 		*ready = found(waiter);

@@ -106,7 +106,7 @@ static int blk_open(struct inode *inode, struct file *file)
 
 static long blk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct udrv_ioc_blk_turn turn;
+	struct udrv_ioc_blk_turn turn __udrv_uninitialized;
 
 	if (likely(cmd == UDRV_IOC_BLK_TURN))
 		return udrv_half_turn(file, cmd, arg, &turn, sizeof(turn), udrv_blk_turn);

@@ -415,12 +415,10 @@ void udrv_blk_queue_requeue(struct udrv_blk_queue *q)
 
 /* ---- a turn ---- */
 
-/**
- * udrv_blk_ready() - what there is for the driver of a queue
- * @q: the queue
- * Return: UDRV_BLK_READY_*
- */
-u32 udrv_blk_ready(struct udrv_blk_queue *q)
+#define TURN_READY \
+	(UDRV_BLK_READY_REQUEST | UDRV_BLK_READY_IRQ | UDRV_BLK_READY_LATE | UDRV_BLK_READY_KICK)
+
+static __always_inline u32 queue_ready(struct udrv_blk_queue *q)
 {
 	u32 ready = 0;
 
@@ -435,17 +433,32 @@ u32 udrv_blk_ready(struct udrv_blk_queue *q)
 	return ready;
 }
 
-static u32 turn_found(struct udrv_waiter *waiter)
+/**
+ * udrv_blk_ready() - what there is for the driver of a queue
+ * @q: the queue
+ * Return: UDRV_BLK_READY_*
+ */
+u32 udrv_blk_ready(struct udrv_blk_queue *q)
+{
+	return queue_ready(q);
+}
+
+static __always_inline u32 turn_found(struct udrv_waiter *waiter)
 {
 	struct udrv_blk_queue *q = container_of(waiter, struct udrv_blk_queue, waiter);
 
-	return udrv_blk_ready(q) | (READ_ONCE(q->session->ended) ? UDRV_WAITER_ENDED : 0);
+	return queue_ready(q) | (READ_ONCE(q->session->ended) ? UDRV_WAITER_ENDED : 0);
 }
 
 static int turn_hand_in(struct udrv_blk_queue *q)
 {
 	int ret = -ENODEV;
 
+	/* Most turns of requests that come alone hand nothing in. The end of the session, turn_found() sees. */
+	if (READ_ONCE(q->rings->done.produced) == READ_ONCE(q->done_consumed)) {
+		WRITE_ONCE(q->turns, READ_ONCE(q->turns) + 1);
+		return 0;
+	}
 	if (mutex_lock_interruptible(&q->lock))
 		return -EINTR;
 	if (q->linked) {
@@ -477,25 +490,11 @@ static bool late_take(struct udrv_blk_queue *q, u32 *tag)
 	return false;
 }
 
-/**
- * udrv_blk_turn() - UDRV_IOC_BLK_TURN
- * @session: the caller's
- * @arg: struct udrv_ioc_blk_turn, our copy
- */
-int udrv_blk_turn(void *session, void *arg)
+/* Not inlined: the compiler would look for @q in the session again and again. */
+static noinline int queue_turn(struct udrv_blk_queue *q, struct udrv_ioc_blk_turn *p)
 {
-	struct udrv_blk_session *s = session;
-	struct udrv_ioc_blk_turn *p = arg;
-	const u32 every = UDRV_BLK_READY_REQUEST | UDRV_BLK_READY_IRQ | UDRV_BLK_READY_LATE |
-			  UDRV_BLK_READY_KICK;
-	struct udrv_blk_queue *q;
-	u32 wanted, ready;
+	u32 wanted = TURN_READY & ~p->ready, ready;
 	int ret;
-
-	if (p->flags || p->reserved || p->ready & ~every || p->queue >= s->queue_count)
-		return -EINVAL;
-	q = &s->queues[array_index_nospec(p->queue, s->queue_count)];
-	wanted = every & ~p->ready;
 
 	ret = turn_hand_in(q);
 	if (ret)
@@ -518,11 +517,26 @@ int udrv_blk_turn(void *session, void *arg)
 	p->irq_value = 0;
 	p->late_tag = 0;
 	p->bad_entries = READ_ONCE(q->bad_entries);
-	if (p->ready & UDRV_BLK_READY_KICK)
+	if (ready & UDRV_BLK_READY_KICK)
 		clear_bit(0, &q->waiter.kicked);
-	if (p->ready & UDRV_BLK_READY_LATE && !late_take(q, &p->late_tag))
+	if (ready & UDRV_BLK_READY_LATE && !late_take(q, &p->late_tag))
 		p->ready &= ~UDRV_BLK_READY_LATE;
-	if (p->ready & UDRV_BLK_READY_IRQ)
+	if (ready & UDRV_BLK_READY_IRQ)
 		udrv_irq_waiter_take(q->waiter.vector, &q->waiter, &p->irq_count, &p->irq_value);
 	return 0;
+}
+
+/**
+ * udrv_blk_turn() - UDRV_IOC_BLK_TURN
+ * @session: the caller's
+ * @arg: struct udrv_ioc_blk_turn, our copy
+ */
+int udrv_blk_turn(void *session, void *arg)
+{
+	struct udrv_blk_session *s = session;
+	struct udrv_ioc_blk_turn *p = arg;
+
+	if (p->flags || p->reserved || p->ready & ~TURN_READY || p->queue >= s->queue_count)
+		return -EINVAL;
+	return queue_turn(&s->queues[array_index_nospec(p->queue, s->queue_count)], p);
 }

@@ -138,7 +138,7 @@ static int net_open(struct inode *inode, struct file *file)
 
 static long net_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct udrv_ioc_net_turn turn;
+	struct udrv_ioc_net_turn turn __udrv_uninitialized;
 
 	if (likely(cmd == UDRV_IOC_NET_TURN))
 		return udrv_half_turn(file, cmd, arg, &turn, sizeof(turn), udrv_net_turn);
