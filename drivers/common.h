@@ -17,6 +17,9 @@ int driver_fail(int error, const char *format, ...) __attribute__((format(printf
 /** driver_say() - what is going on, if driver_verbose */
 void driver_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** driver_no_rseq() - for each thread that sleeps in a queue's turns: a way out of them that is shorter */
+void driver_no_rseq(void);
+
 /** driver_now_ns() - CLOCK_MONOTONIC */
 static inline uint64_t driver_now_ns(void)
 {

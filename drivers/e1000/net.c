@@ -251,6 +251,7 @@ static void *serve(void *arg)
 {
 	struct queue *q = arg;
 
+	driver_no_rseq();
 	while (!stopped && !q->error)
 		q->error = turn(q, UDRV_NET_FOREVER);
 	stop(0);
@@ -290,6 +291,7 @@ static int run(struct net *n, const struct net_options *options)
 
 	if (options->stats_s && wait_ns > UINT64_C(1000000000))
 		wait_ns = UINT64_C(1000000000);
+	driver_no_rseq();
 	while (!error && !stopped) {
 		if (notify_due())
 			notify_alive();

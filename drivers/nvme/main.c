@@ -221,6 +221,7 @@ static void *serve(void *arg)
 	if (interval_ns && sleep_ns > UINT64_C(1000000000))
 		sleep_ns = UINT64_C(1000000000);
 
+	driver_no_rseq();
 	while (!nvme.stopped && !nvme.again && !queue->error) {
 		queue->error = nvme_queue_turn(queue, sleep_ns);
 		if (first)
