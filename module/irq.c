@@ -26,26 +26,27 @@
 /* ---- one vector ---- */
 
 /*
- * An interrupt happened. The caller wakes the waiters (udrv_irq_wake) after it has dropped v->lock; a
- * queue, which v->lock keeps, is woken here.
+ * An interrupt happened. A queue, which v->lock keeps, is woken here. Return true if it is one for readers:
+ * the caller wakes them (udrv_irq_wake) after it has dropped v->lock.
  */
-static __always_inline void vector_fire(struct udrv_vector *v)
+static __always_inline bool vector_fire(struct udrv_vector *v)
 {
 	lockdep_assert_held(&v->lock);
 	v->total++;
 	if (v->eventfd) {
 		udrv_eventfd_signal(v->eventfd);
-		return;
+		return true;
 	}
 	if (v->waiter) {
 		v->pending++; /* its queue asks how many, not when */
 		udrv_waiter_wake(v->waiter);
-		return;
+		return false;
 	}
 	if (likely(!v->pending++)) {
 		v->time_ns = ktime_get_ns();
 		set_bit(v->index, v->bits);
 	}
+	return true;
 }
 
 static noinline void irq_wake_sleepers(struct udrv_irq *irq)
@@ -278,7 +279,7 @@ bool udrv_irq_intx_arm(struct udrv_vector *v)
 static irqreturn_t intx_acknowledge(struct udrv_vector *v)
 {
 	struct udrv_irq *irq = v->irq;
-	bool ours;
+	bool ours, readers = false;
 	u64 value;
 
 	spin_lock(&v->lock);
@@ -286,13 +287,14 @@ static irqreturn_t intx_acknowledge(struct udrv_vector *v)
 	if (ours) {
 		if (!v->eventfd)
 			v->value |= value;
-		vector_fire(v);
+		readers = vector_fire(v);
 	}
 	spin_unlock(&v->lock);
 
 	if (!ours)
 		return IRQ_NONE;
-	irq_wake(irq);
+	if (readers)
+		irq_wake(irq);
 	return IRQ_HANDLED;
 }
 
@@ -301,6 +303,7 @@ irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
 {
 	struct udrv_vector *v = data;
 	struct udrv_irq *irq = v->irq;
+	bool readers;
 
 	if (irq->ack)
 		return intx_acknowledge(v);
@@ -314,10 +317,11 @@ irqreturn_t udrv_irq_intx_handler(int linux_irq, void *data)
 	if (!irq->intx_disint)
 		disable_irq_nosync(linux_irq);
 	v->masked = true;
-	vector_fire(v);
+	readers = vector_fire(v);
 	spin_unlock(&v->lock);
 
-	irq_wake(irq);
+	if (readers)
+		irq_wake(irq);
 	return IRQ_HANDLED;
 }
 
@@ -358,12 +362,14 @@ static bool irq_arm(struct udrv_irq *irq)
 irqreturn_t udrv_irq_msi_handler(int linux_irq, void *data)
 {
 	struct udrv_vector *v = data;
+	bool readers;
 
 	spin_lock(&v->lock);
-	vector_fire(v);
+	readers = vector_fire(v);
 	spin_unlock(&v->lock);
 
-	irq_wake(v->irq);
+	if (readers)
+		irq_wake(v->irq);
 	return IRQ_HANDLED;
 }
 
