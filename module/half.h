@@ -131,6 +131,8 @@ static __always_inline long udrv_half_turn(struct file *file, unsigned int cmd, 
 	/* Not attached, not there, or of another size: the long way reads it anew, and says what is wrong. */
 	if (unlikely(!session || !udrv_half_get(copy, user, words) || *(u32 *)copy != size))
 		return udrv_half_ioctl(file, cmd, arg);
+	/* Else the address of each word is kept over the call. */
+	OPTIMIZER_HIDE_VAR(user);
 	ret = turn(session, copy);
 	if (!ret && !udrv_half_put(user, copy, words))
 		ret = -EFAULT;

@@ -135,8 +135,7 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 					    u32 *ready)
 {
 	struct udrv_vector *v = READ_ONCE(waiter->vector);
-	bool forever = timeout_ns >= KTIME_MAX;
-	ktime_t expires = 0;
+	ktime_t expires, *until = NULL;
 	int ret = 0;
 
 	if (v && READ_ONCE(v->irq->kind) == UDRV_IRQ_INTX)
@@ -145,19 +144,20 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 		*ready = found(waiter);
 		return *ready & wanted ? 0 : -EBUSY;
 	}
-	if (!forever)
+	if (timeout_ns < KTIME_MAX) {
 		expires = ktime_add_safe(ktime_get(), ns_to_ktime(timeout_ns));
+		until = &expires;
+	}
 	for (;;) {
 		/* A barrier: pairs with udrv_waiter_wake(). */
 		set_current_state(TASK_INTERRUPTIBLE);
 		*ready = found(waiter);
 		if (*ready & wanted)
 			break;
-		ret = udrv_waiter_sleep(forever ? NULL : &expires);
+		ret = udrv_waiter_sleep(until);
 		if (ret)
 			break;
 	}
-	__set_current_state(TASK_RUNNING);
 	udrv_waiter_release(waiter);
 	if (ret != -ETIME)
 		return ret;

@@ -217,6 +217,7 @@ static void *serve(void *arg)
 	uint64_t interval_ns = first ? opt.stats_s * UINT64_C(1000000000) : 0;
 	uint64_t sleep_ns = first ? notify_ready() : UDRV_BLK_FOREVER;
 	uint64_t next_ns = driver_now_ns() + interval_ns;
+	bool tells = sleep_ns != UDRV_BLK_FOREVER; /* nobody else asks to be told */
 
 	if (interval_ns && sleep_ns > UINT64_C(1000000000))
 		sleep_ns = UINT64_C(1000000000);
@@ -224,7 +225,7 @@ static void *serve(void *arg)
 	driver_no_rseq();
 	while (!nvme.stopped && !nvme.again && !queue->error) {
 		queue->error = nvme_queue_turn(queue, sleep_ns);
-		if (first)
+		if (tells)
 			tell_alive();
 		if (interval_ns && driver_now_ns() >= next_ns) {
 			print_counters();

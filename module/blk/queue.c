@@ -200,6 +200,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_que
 		return BLK_STS_IOERR;
 	s = disk->host->session;
 	q = &s->queues[hctx->queue_num];
+	OPTIMIZER_HIDE_VAR(q); /* else it is looked for at each use */
 
 	status = request_describe(bd->rq, &e);
 	if (status)
@@ -426,10 +427,13 @@ static __always_inline u32 queue_ready(struct udrv_blk_queue *q)
 		ready |= UDRV_BLK_READY_REQUEST;
 	if (udrv_waiter_fired(&q->waiter))
 		ready |= UDRV_BLK_READY_IRQ;
-	if (READ_ONCE(q->late_any))
-		ready |= UDRV_BLK_READY_LATE;
-	if (READ_ONCE(q->waiter.kicked))
-		ready |= UDRV_BLK_READY_KICK;
+	/* Both are rare: one jump for them. */
+	if (unlikely(READ_ONCE(q->late_any) | READ_ONCE(q->waiter.kicked))) {
+		if (READ_ONCE(q->late_any))
+			ready |= UDRV_BLK_READY_LATE;
+		if (READ_ONCE(q->waiter.kicked))
+			ready |= UDRV_BLK_READY_KICK;
+	}
 	return ready;
 }
 
