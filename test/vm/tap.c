@@ -210,29 +210,45 @@ bool tap_memory(const void *left, const void *right, size_t length, const char *
 	return true;
 }
 
-/* Where each thread of a process is in the kernel. */
-static void print_stacks(pid_t pid)
+static void print_file(pid_t pid, const char *task, const char *name)
 {
 	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/%s", pid, task, name);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = 0;
+		say("    #   %s", line);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* Where each thread of a process is in the kernel, and of its children, which it may wait for. */
+static void print_stacks(pid_t pid)
+{
 	struct dirent *entry;
+	char path[64];
 	DIR *tasks;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	tasks = opendir(path);
 	while (tasks && (entry = readdir(tasks))) {
-		FILE *stack;
+		FILE *children;
+		int child;
 
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stack", pid, entry->d_name);
-		stack = fopen(path, "r");
-		say("    # thread %s:", entry->d_name);
-		while (stack && fgets(line, sizeof(line), stack)) {
-			line[strcspn(line, "\n")] = 0;
-			say("    #   %s", line);
-		}
-		if (stack)
-			fclose(stack);
+		say("    # thread %s of process %d:", entry->d_name, pid);
+		print_file(pid, entry->d_name, "comm");
+		print_file(pid, entry->d_name, "stack");
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", pid, entry->d_name);
+		children = fopen(path, "r");
+		while (children && fscanf(children, "%d", &child) == 1)
+			print_stacks(child);
+		if (children)
+			fclose(children);
 	}
 	if (tasks)
 		closedir(tasks);
