@@ -8,8 +8,10 @@
 #ifndef UDRV_HALF_H
 #define UDRV_HALF_H
 
+#include <linux/fault-inject-usercopy.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
+#include <linux/uaccess.h>
 
 #include "ring.h"
 #include "udrv.h"
@@ -76,12 +78,15 @@ bool udrv_half_stopped(struct pid *driver);
 #define __udrv_uninitialized
 #endif
 
-/* As copy_from_user() and copy_to_user() of words, as many as the compiler knows of: moves, without a call. */
+/*
+ * As copy_from_user() and copy_to_user() of words, as many as the compiler knows of: moves, without a call. They fail
+ * where those are made to.
+ */
 static __always_inline bool udrv_half_get(u64 *to, const u64 __user *from, size_t words)
 {
 	size_t i;
 
-	if (!user_read_access_begin(from, words * sizeof(*from)))
+	if (should_fail_usercopy() || !user_read_access_begin(from, words * sizeof(*from)))
 		return false;
 #pragma GCC unroll 16
 	for (i = 0; i < words; i++)
@@ -97,7 +102,7 @@ static __always_inline bool udrv_half_put(u64 __user *to, const u64 *from, size_
 {
 	size_t i;
 
-	if (!user_write_access_begin(to, words * sizeof(*to)))
+	if (should_fail_usercopy() || !user_write_access_begin(to, words * sizeof(*to)))
 		return false;
 #pragma GCC unroll 16
 	for (i = 0; i < words; i++)
