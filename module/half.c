@@ -125,12 +125,9 @@ __poll_t udrv_half_poll(struct file *file, poll_table *wait)
 	if (!session)
 		return EPOLLERR;
 	for (i = 0; (waiter = f->half->waiter(session, i)); i++) {
-		struct udrv_vector *v = READ_ONCE(waiter->vector);
-
 		poll_wait(file, &waiter->polls, wait);
 		smp_mb(); /* pairs with udrv_waiter_wake() */
-		if (v)
-			udrv_irq_waiter_arm(v, waiter);
+		udrv_waiter_arm(waiter);
 		if (f->half->ready(waiter))
 			mask = EPOLLIN | EPOLLRDNORM;
 	}

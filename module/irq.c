@@ -26,8 +26,8 @@
 /* ---- one vector ---- */
 
 /*
- * An interrupt happened. A queue, which v->lock keeps, is woken here. Return true if it is one for readers:
- * the caller wakes them (udrv_irq_wake) after it has dropped v->lock.
+ * An interrupt happened. A queue, which v->lock keeps, is woken here, and nobody
+ * else hears of it: false. Else the caller wakes readers (udrv_irq_wake) after it has dropped v->lock.
  */
 static __always_inline bool vector_fire(struct udrv_vector *v)
 {

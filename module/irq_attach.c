@@ -173,7 +173,7 @@ out:
 }
 
 /**
- * udrv_irq_waiter_arm() - a queue is about to wait: unmask INTx
+ * udrv_irq_waiter_arm() - see udrv_waiter_arm(): unmask INTx, if it still is that
  * @v: its vector
  * @waiter: the queue's
  */
@@ -181,8 +181,6 @@ void udrv_irq_waiter_arm(struct udrv_vector *v, struct udrv_waiter *waiter)
 {
 	unsigned long flags;
 
-	if (READ_ONCE(v->irq->kind) != UDRV_IRQ_INTX)
-		return;
 	spin_lock_irqsave(&v->lock, flags);
 	/* What is pending has not been acknowledged: armed now, it would be counted again. */
 	if (v->irq->kind == UDRV_IRQ_INTX && v->waiter == waiter && !v->pending)

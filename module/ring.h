@@ -117,6 +117,15 @@ static __always_inline bool udrv_waiter_claim(struct udrv_waiter *waiter)
 	return !unrcu_pointer(cmpxchg(&waiter->thread.task, NULL, RCU_INITIALIZER(current)));
 }
 
+/* It is about to wait: unmask INTx, which is masked by each interrupt. */
+static __always_inline void udrv_waiter_arm(struct udrv_waiter *waiter)
+{
+	struct udrv_vector *v = READ_ONCE(waiter->vector);
+
+	if (v && READ_ONCE(v->irq->kind) == UDRV_IRQ_INTX)
+		udrv_irq_waiter_arm(v, waiter);
+}
+
 void udrv_waiter_release(struct udrv_waiter *waiter);
 int udrv_waiter_sleep(ktime_t *expires);
 
@@ -134,12 +143,10 @@ static __always_inline int udrv_waiter_wait(struct udrv_waiter *waiter, u64 time
 					    u32 (*found)(struct udrv_waiter *waiter), u32 wanted,
 					    u32 *ready)
 {
-	struct udrv_vector *v = READ_ONCE(waiter->vector);
 	ktime_t expires, *until = NULL;
 	int ret = 0;
 
-	if (v && READ_ONCE(v->irq->kind) == UDRV_IRQ_INTX)
-		udrv_irq_waiter_arm(v, waiter);
+	udrv_waiter_arm(waiter);
 	if (!udrv_waiter_claim(waiter)) {
 		*ready = found(waiter);
 		return *ready & wanted ? 0 : -EBUSY;

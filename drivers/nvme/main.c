@@ -217,7 +217,7 @@ static void *serve(void *arg)
 	uint64_t interval_ns = first ? opt.stats_s * UINT64_C(1000000000) : 0;
 	uint64_t sleep_ns = first ? notify_ready() : UDRV_BLK_FOREVER;
 	uint64_t next_ns = driver_now_ns() + interval_ns;
-	bool tells = sleep_ns != UDRV_BLK_FOREVER; /* nobody else asks to be told */
+	bool tells = sleep_ns != UDRV_BLK_FOREVER; /* a service manager wants to hear that we live */
 
 	if (interval_ns && sleep_ns > UINT64_C(1000000000))
 		sleep_ns = UINT64_C(1000000000);

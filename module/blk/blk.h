@@ -35,14 +35,12 @@
  * struct udrv_blk_slot - what a request needs of us; its private part
  * @late_turns: queue->turns when its driver was told that it is late; valid if its bit in queue->late is set
  * @nents: entries of @sg; 0: no data, or copied
- * @mapped: entries after mapping
  * @whole: they are one piece, which was mapped as such: its address is the first entry's
  * @sg: its pages
  */
 struct udrv_blk_slot {
 	u32 late_turns;
 	unsigned int nents;
-	unsigned int mapped;
 	bool whole;
 	struct scatterlist sg[];
 };
@@ -58,10 +56,10 @@ struct udrv_blk_slot {
  * @waiter: the driver's thread
  * @late: one bit for each tag that the driver is to be told of
  * @late_any: there is one
+ * @turns: that were begun or woke: a driver that hangs makes none
  * @lock: see above; protects what follows
  * @linked: the host is there
- * @turns: that were begun or woke (that without the lock): a driver that hangs makes none
- * @done_consumed: our index
+ * @done_consumed: our index; that there is nothing is seen without the lock
  * @bad_entries: of done
  * @submit: see above; protects what follows
  * @produced: our index of requests
@@ -79,10 +77,10 @@ struct udrv_blk_queue {
 	struct udrv_waiter waiter;
 	unsigned long *late;
 	bool late_any;
+	u32 turns;
 
 	struct mutex lock ____cacheline_aligned_in_smp;
 	bool linked;
-	u32 turns;
 	u32 done_consumed;
 	u32 bad_entries;
 

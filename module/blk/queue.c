@@ -142,12 +142,12 @@ static blk_status_t request_map(struct udrv_blk_queue *q, struct request *rq,
 	struct udrv_blk_segment *segment = &q->segments[rq->tag * s->max_segments];
 	struct udrv_blk_slot *slot = blk_mq_rq_to_pdu(rq);
 	u32 longest = s->host->limits.max_segment_bytes;
+	unsigned int i, mapped;
 	struct scatterlist *sg;
-	struct bio_vec bv;
-	unsigned int i;
 
 	if (blk_rq_nr_phys_segments(rq) == 1) {
-		bv = req_bvec(rq);
+		struct bio_vec bv = req_bvec(rq);
+
 		if (likely(bv.bv_len == e->bytes && bv.bv_len <= longest))
 			return request_map_whole(q, rq, &bv, e);
 	}
@@ -157,13 +157,13 @@ static blk_status_t request_map(struct udrv_blk_queue *q, struct request *rq,
 	if (!slot->nents)
 		return BLK_STS_IOERR;
 	/* NO_WARN: a full bounce buffer is no news; blk-mq tries again. */
-	slot->mapped = dma_map_sg_attrs(s->dma, slot->sg, slot->nents, request_direction(rq),
-					DMA_ATTR_NO_WARN);
-	if (!slot->mapped) {
+	mapped = dma_map_sg_attrs(s->dma, slot->sg, slot->nents, request_direction(rq),
+				  DMA_ATTR_NO_WARN);
+	if (!mapped) {
 		slot->nents = 0;
 		return BLK_STS_RESOURCE;
 	}
-	for_each_sg(slot->sg, sg, slot->mapped, i) {
+	for_each_sg(slot->sg, sg, mapped, i) {
 		u64 address = sg_dma_address(sg);
 		u32 left = sg_dma_len(sg);
 
@@ -458,15 +458,13 @@ static int turn_hand_in(struct udrv_blk_queue *q)
 {
 	int ret = -ENODEV;
 
-	/* Most turns of requests that come alone hand nothing in. The end of the session, turn_found() sees. */
-	if (READ_ONCE(q->rings->done.produced) == READ_ONCE(q->done_consumed)) {
-		WRITE_ONCE(q->turns, READ_ONCE(q->turns) + 1);
+	WRITE_ONCE(q->turns, READ_ONCE(q->turns) + 1);
+	/* Half the turns of requests that come alone hand nothing in. The end of the session, turn_found() sees. */
+	if (READ_ONCE(q->rings->done.produced) == READ_ONCE(q->done_consumed))
 		return 0;
-	}
 	if (mutex_lock_interruptible(&q->lock))
 		return -EINTR;
 	if (q->linked) {
-		WRITE_ONCE(q->turns, q->turns + 1);
 		done_take(q);
 		ret = 0;
 	}

@@ -41,21 +41,23 @@ static void *sleeper(void *arg)
 	return NULL;
 }
 
-/* A thread's restartable sequences are off, and the C library does without. */
+/*
+ * A thread's restartable sequences are off, and the C library does without. Where it has none (an older kernel, or
+ * GLIBC_TUNABLES) there is nothing to be given back, and nothing happens.
+ */
 static void no_rseq(void **state)
 {
 	struct seen seen = { .again = 1 };
 	pthread_t thread;
 
 	(void)state;
-	if (!__rseq_size)
-		skip(); /* of this kernel, or by GLIBC_TUNABLES */
 	assert_int_equal(pthread_create(&thread, NULL, sleeper, &seen), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(seen.again, -1);
-	assert_int_equal(seen.again_errno, EINVAL);
+	assert_true(seen.again_errno == EINVAL || (!__rseq_size && seen.again_errno == ENOSYS));
 	assert_true(seen.cpu >= 0);
-	assert_int_equal(seen.anew, 0);
+	if (__rseq_size)
+		assert_int_equal(seen.anew, 0);
 }
 
 int main(void)
