@@ -61,20 +61,24 @@ static const volatile uint64_t *executed; /* instructions, of all CPUs */
 
 static void executed_open(void)
 {
-	uint64_t loops = 1000000, before, looped;
-	int fd;
+	uint64_t least = UINT64_MAX, loops, before, looped;
+	int fd = open(COUNTER "resource2", O_RDONLY | O_CLOEXEC);
 
+	if (fd < 0)
+		die(COUNTER "resource2: %m: boot with vm --count");
 	REQUIRE(system("echo 1 >" COUNTER "enable") == 0);
-	fd = open(COUNTER "resource2", O_RDONLY | O_CLOEXEC);
 	executed = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
-	if (executed == MAP_FAILED)
-		die(COUNTER "resource2: %m: is this a machine of vm --count?");
+	REQUIRE(executed != MAP_FAILED);
 	close(fd);
-	/* Does it count? A loop of two, a million times, and what comes in between. */
-	before = *executed;
-	__asm__ volatile("1: dec %0; jnz 1b" : "+r"(loops) : : "cc", "memory");
-	looped = *executed - before;
-	REQUIRE(looped >= 2000000 && looped < 2200000);
+	/* Does it count? A loop of two, a million times. What the other CPU does meanwhile can only be more: so the least. */
+	for (unsigned int i = 0; i < 10; i++) {
+		loops = 1000000;
+		before = *executed;
+		__asm__ volatile("1: dec %0; jnz 1b" : "+r"(loops) : : "cc", "memory");
+		looped = *executed - before;
+		least = looped < least ? looped : least;
+	}
+	REQUIRE(least >= 2000000 && least < 2200000);
 }
 
 /* Each reader's own: contexts of AIO are a process's. */

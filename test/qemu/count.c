@@ -13,7 +13,6 @@
  * Debian has no header of the interface (docs/devel/tcg-plugins.rst of QEMU's): what is needed of version 1 is declared here.
  */
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
